@@ -1,0 +1,2 @@
+//! `ninefold-sim`.
+fn main() {}

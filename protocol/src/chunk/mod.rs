@@ -1,0 +1,1 @@
+//! A chunk on its way.

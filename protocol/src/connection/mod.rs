@@ -1,0 +1,1 @@
+//! Who is there: NETCODE 1.02, sans-IO.

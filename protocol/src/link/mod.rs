@@ -1,0 +1,1 @@
+//! What arrived: the link.

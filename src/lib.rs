@@ -1,0 +1,1 @@
+//! The ninefold server.
