@@ -48,16 +48,22 @@ impl<'a> Reader<'a> {
 
     /// The next `count` bytes.
     pub fn bytes(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], Truncated> {
-        let (head, tail) =
-            self.left.split_at_checked(count).ok_or(Truncated { field, wanted: count, left: self.left.len() })?;
+        let (head, tail) = self.left.split_at_checked(count).ok_or(Truncated {
+            field,
+            wanted: count,
+            left: self.left.len(),
+        })?;
         self.left = tail;
         Ok(head)
     }
 
     /// The next `N` bytes.
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Truncated> {
-        let (head, tail) =
-            self.left.split_first_chunk::<N>().ok_or(Truncated { field, wanted: N, left: self.left.len() })?;
+        let (head, tail) = self.left.split_first_chunk::<N>().ok_or(Truncated {
+            field,
+            wanted: N,
+            left: self.left.len(),
+        })?;
         self.left = tail;
         Ok(*head)
     }
@@ -104,6 +110,15 @@ impl<'a> Writer<'a> {
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.buffer[self.written..self.written + bytes.len()].copy_from_slice(bytes);
         self.written += bytes.len();
+        self
+    }
+
+    /// Overwrites what was written at `start`.
+    ///
+    /// # Panics
+    /// When nothing was written there.
+    pub fn patch(&mut self, start: usize, bytes: &[u8]) -> &mut Self {
+        self.buffer[..self.written][start..start + bytes.len()].copy_from_slice(bytes);
         self
     }
 

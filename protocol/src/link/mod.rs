@@ -1,1 +1,26 @@
-//! What arrived: the link.
+//! What arrived: packet numbers, acknowledgement ranges, round-trip time, loss, and one ordered,
+//! reliable channel for small messages. The link does not know which carrier it rides on.
+//!
+//! ```text
+//!  receive:  handle_packet(now, bytes) -> frames for the layer above
+//!            poll_message()            -> reliable messages, in order
+//!            poll_outcome()            -> what the owner's packets carried was acked or lost
+//!  send:     packet(now, buffer) -> PacketBuilder -> frames -> finish()
+//!  time:     handle_timeout(now), each tick
+//! ```
+//!
+//! A lost packet is never sent again as bytes. The owner puts a token on what it sends (which fragment
+//! of which chunk) and hears whether it arrived; it then decides by meaning what to send again.
+
+mod ack;
+mod endpoint;
+mod packet;
+mod reliable;
+mod rtt;
+mod sent;
+
+pub use ack::{Ack, AckError, AckRanges, Received};
+pub use endpoint::{Link, LinkError, LinkFrames, LinkStats, Outcome};
+pub use packet::{Built, PacketBuilder};
+pub use reliable::QueueFull;
+pub use rtt::Rtt;

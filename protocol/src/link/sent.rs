@@ -1,0 +1,227 @@
+//! The packets that were sent and what became of them.
+//!
+//! A dense ring indexed by packet number: the front is always still in flight, so memory follows what
+//! is unanswered. Loss is found as RFC 9002 §6.1 says: a packet is lost when one sent three later, or
+//! one sent 9/8 round trip later, has been acknowledged.
+
+use std::collections::VecDeque;
+
+use smallvec::SmallVec;
+
+use crate::limits::SENT_PACKETS_MAX;
+use crate::time::{Duration, Instant};
+
+/// RFC 9002 §6.1.1 `kPacketThreshold`.
+const PACKET_THRESHOLD: u64 = 3;
+
+/// One packet that was sent.
+#[derive(Debug)]
+pub(super) struct Sent<T> {
+    pub at: Instant,
+    pub bytes: u16,
+    /// Whether the peer has to acknowledge it. Others are never lost and do not count as in flight.
+    pub eliciting: bool,
+    /// Whether it carried reliable messages.
+    pub reliable: bool,
+    /// Its own acknowledgement told of everything remembered below this number.
+    pub acks_below: u64,
+    pub tokens: SmallVec<[T; 1]>,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    sent: Sent<T>,
+    settled: bool,
+}
+
+/// What a packet became.
+#[derive(Debug)]
+pub(super) struct Settled<T> {
+    pub number: u64,
+    pub acked: bool,
+    pub sent: Sent<T>,
+}
+
+/// The ring.
+#[derive(Debug)]
+pub(super) struct SentPackets<T> {
+    /// Number of the front slot.
+    base: u64,
+    slots: VecDeque<Slot<T>>,
+    /// Bytes of unsettled eliciting packets.
+    bytes_in_flight: usize,
+    /// Unsettled eliciting packets.
+    packets_in_flight: usize,
+    /// The newest number that was acknowledged.
+    largest_acked: Option<u64>,
+}
+
+impl<T> Default for SentPackets<T> {
+    fn default() -> Self {
+        SentPackets {
+            base: 0,
+            slots: VecDeque::new(),
+            bytes_in_flight: 0,
+            packets_in_flight: 0,
+            largest_acked: None,
+        }
+    }
+}
+
+impl<T> SentPackets<T> {
+    /// The number of the next packet.
+    pub fn next_number(&self) -> u64 {
+        self.base + self.slots.len() as u64
+    }
+
+    pub fn bytes_in_flight(&self) -> usize {
+        self.bytes_in_flight
+    }
+
+    pub fn packets_in_flight(&self) -> usize {
+        self.packets_in_flight
+    }
+
+    /// Remembers the packet with number [`SentPackets::next_number`]. A full ring gives its oldest
+    /// packet up as lost.
+    pub fn push(&mut self, sent: Sent<T>) -> Option<Settled<T>> {
+        let forced = if self.slots.len() >= SENT_PACKETS_MAX { self.settle(self.base, false) } else { None };
+        if self.slots.len() >= SENT_PACKETS_MAX {
+            self.slots.pop_front();
+            self.base += 1;
+        }
+        if sent.eliciting {
+            self.bytes_in_flight += usize::from(sent.bytes);
+            self.packets_in_flight += 1;
+        }
+        self.slots.push_back(Slot { sent, settled: false });
+        forced
+    }
+
+    /// The packets of `start..=end` that this acknowledgement answers first.
+    pub fn ack(&mut self, start: u64, end: u64, mut found: impl FnMut(Settled<T>)) {
+        debug_assert!(end < self.next_number(), "the caller refuses what was never sent");
+        self.largest_acked = self.largest_acked.max(Some(end));
+        for number in start.max(self.base)..=end {
+            if let Some(settled) = self.settle(number, true) {
+                found(settled);
+            }
+        }
+    }
+
+    /// The packets that are lost by now.
+    pub fn detect_lost(&mut self, now: Instant, loss_delay: Duration, mut found: impl FnMut(Settled<T>)) {
+        let Some(largest) = self.largest_acked else { return };
+        for number in self.base..largest {
+            let index = (number - self.base) as usize;
+            let Some(slot) = self.slots.get(index) else { break };
+            if slot.settled {
+                continue;
+            }
+            let overtaken = largest - number >= PACKET_THRESHOLD;
+            if !overtaken && now.since(slot.sent.at) < loss_delay {
+                break; // later ones are younger still
+            }
+            if let Some(settled) = self.settle(number, false) {
+                found(settled);
+            }
+        }
+        self.drop_settled_front();
+    }
+
+    /// Takes what the packet carried out of its slot, once.
+    fn settle(&mut self, number: u64, acked: bool) -> Option<Settled<T>> {
+        let index = usize::try_from(number.checked_sub(self.base)?).ok()?;
+        let slot = self.slots.get_mut(index)?;
+        if std::mem::replace(&mut slot.settled, true) {
+            return None;
+        }
+        if slot.sent.eliciting {
+            self.bytes_in_flight -= usize::from(slot.sent.bytes);
+            self.packets_in_flight -= 1;
+        }
+        let sent = Sent { tokens: std::mem::take(&mut slot.sent.tokens), ..slot.sent };
+        Some(Settled { number, acked, sent })
+    }
+
+    /// Keeps the invariant that the front is in flight.
+    pub fn drop_settled_front(&mut self) {
+        while self.slots.front().is_some_and(|s| s.settled || !s.sent.eliciting) {
+            self.slots.pop_front();
+            self.base += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(at_us: u64, token: u32) -> Sent<u32> {
+        Sent {
+            at: Instant::from_us(at_us),
+            bytes: 100,
+            eliciting: true,
+            reliable: false,
+            acks_below: 0,
+            tokens: SmallVec::from_slice(&[token]),
+        }
+    }
+
+    fn sent(count: u32) -> SentPackets<u32> {
+        let mut packets = SentPackets::default();
+        for i in 0..count {
+            assert!(packets.push(packet(u64::from(i) * 10, i)).is_none());
+        }
+        packets
+    }
+
+    fn acked(packets: &mut SentPackets<u32>, start: u64, end: u64) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        packets.ack(start, end, |s| numbers.push(s.number));
+        numbers
+    }
+
+    fn lost(packets: &mut SentPackets<u32>, now_us: u64) -> Vec<u32> {
+        let mut tokens = Vec::new();
+        packets.detect_lost(Instant::from_us(now_us), Duration::from_us(1_000), |s| {
+            assert!(!s.acked);
+            tokens.extend(s.sent.tokens);
+        });
+        tokens
+    }
+
+    #[test]
+    fn three_later_ones_make_it_lost() {
+        let mut packets = sent(6);
+        assert_eq!(acked(&mut packets, 3, 3), [3]);
+        assert_eq!(lost(&mut packets, 60), [0]); // 1 and 2 are overtaken by two and one
+        assert_eq!(packets.packets_in_flight(), 4);
+    }
+
+    #[test]
+    fn time_makes_it_lost_once_a_later_one_arrived() {
+        let mut packets = sent(3);
+        assert_eq!(lost(&mut packets, 1_000_000), []); // nothing acknowledged: nothing to go by
+        assert_eq!(acked(&mut packets, 1, 1), [1]);
+        assert_eq!(lost(&mut packets, 999), []);
+        assert_eq!(lost(&mut packets, 1_000), [0]);
+    }
+
+    #[test]
+    fn an_answer_counts_once() {
+        let mut packets = sent(3);
+        assert_eq!(acked(&mut packets, 0, 2), [0, 1, 2]);
+        assert_eq!(acked(&mut packets, 0, 2), []);
+        packets.drop_settled_front();
+        assert_eq!((packets.bytes_in_flight(), packets.next_number()), (0, 3));
+    }
+
+    #[test]
+    fn a_full_ring_gives_up_its_oldest() {
+        let mut packets = sent(SENT_PACKETS_MAX as u32);
+        let forced = packets.push(packet(0, 9)).unwrap();
+        assert_eq!((forced.number, forced.acked), (0, false));
+        assert_eq!(packets.packets_in_flight(), SENT_PACKETS_MAX);
+    }
+}
