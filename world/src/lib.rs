@@ -1,1 +1,44 @@
-//! The world.
+//! ninefold's world, pure: from a seed to chunks that can be drawn and walked in.
+//!
+//! ```text
+//!   seed ─▶ biome ─▶ border contract ─▶ grid of cells ─▶ tree of planes ─▶ bytes
+//!           biome     border, terrain    grid             bsp, chunk        codec
+//! ```
+//!
+//! The same seed gives the same bytes for ever: on every machine, from any thread, in any build. Nothing
+//! here asks a clock, draws a random number, or depends on the order of a map. Floats appear only in the
+//! noise of biomes and terrain, whose crate is pinned and uses nothing but exact operations, and in
+//! positions; geometry is integers of 1/8 unit.
+#![forbid(unsafe_code)]
+
+mod biome;
+mod border;
+mod bsp;
+mod chunk;
+mod codec;
+mod coord;
+mod generator;
+mod grid;
+mod hash;
+mod terrain;
+mod topology;
+mod walk;
+
+pub use biome::Biome;
+pub use bsp::build;
+pub use chunk::{
+    Axis, Child, Chunk, Column, ContentHash, Contents, FACES_MAX, Face, LEAVES_MAX, Leaf, NODES_MAX, Node,
+    PLANES_MAX, Plane, VERTICES_MAX,
+};
+pub use codec::{
+    CHUNK_KIND_BSP, DECODED_BYTES_MAX, DecodeError, ENCODED_BYTES_MAX, ENCODING_BSP, FORMAT_VERSION, decode,
+    encode,
+};
+pub use coord::{
+    CELL_UNITS, CELLS_PER_CHUNK, CHUNK_HEIGHT_UNITS, CHUNK_UNITS, ChunkCoord, FIXED_PER_UNIT, LocalPoint,
+    LocalPosition, OutsideGrid, Position,
+};
+pub use generator::{BspWorld, Generator, Scratch};
+pub use grid::{Cell, Grid, OpenCell, STEP_UNITS};
+pub use topology::Topology;
+pub use walk::{PLAYER_HALF_WIDTH_UNITS, PLAYER_HEIGHT_UNITS, Walk, walk};

@@ -1,1 +1,59 @@
-//! Who is there: NETCODE 1.02, sans-IO.
+//! Who is there: NETCODE 1.02 (Glenn Fiedler), byte for byte, sans-IO.
+//!
+//! ```text
+//!   matchmaker --ConnectToken--> Client  <== datagrams ==>  Server
+//! ```
+//!
+//! [`Server`] and [`Client`] take `now` and datagrams and give back datagrams, payloads and events. Random
+//! bytes (keys, nonces) are arguments. No datagram makes them panic, and whatever they keep for others has
+//! a bound in [`limits`](self) that is counted when it is reached.
+
+mod client;
+mod counters;
+mod crypto;
+mod hchacha;
+mod limits;
+mod packet;
+mod replay;
+mod sequence;
+mod server;
+mod token;
+
+pub use client::{Client, ClientError, ClientReceived, ClientState};
+pub use counters::Counters;
+pub use limits::{
+    CONNECT_TOKEN_LEN, DATAGRAM_LEN_MAX as DATAGRAM_BYTES_MAX, KEEP_ALIVE, KEY_LEN, PACKET_OVERHEAD,
+    PAYLOAD_LEN_MAX, TOKEN_NONCE_LEN, TOKEN_SERVERS_MAX, USER_DATA_LEN,
+};
+pub use replay::REPLAY_WINDOW;
+pub use server::{DisconnectReason, Event, Received, Server, ServerConfig};
+pub use token::{ConnectToken, DEVELOPMENT_KEY, TokenError, TokenParams};
+
+use std::net::SocketAddr;
+
+/// A datagram to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Transmit {
+    /// Where to.
+    pub to: SocketAddr,
+    /// Bytes at the front of the buffer.
+    pub bytes: usize,
+}
+
+/// Why a payload was not sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// There is no such session.
+    #[error("not connected")]
+    NotConnected,
+    /// Payloads have 1 to 1,200 bytes.
+    #[error("a payload has 1 to {PAYLOAD_LEN_MAX} bytes, this one {0}")]
+    Length(usize),
+    /// Every sequence number of the session was used.
+    #[error("the session's sequence numbers are used up; connect anew")]
+    Exhausted,
+}
+
+#[cfg(test)]
+mod tests;

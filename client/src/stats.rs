@@ -1,0 +1,44 @@
+//! What a client counts.
+
+/// Counts since the client began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClientStats {
+    /// Datagrams received from the server.
+    pub datagrams_in: u64,
+    /// Bytes of those.
+    pub bytes_in: u64,
+    /// Datagrams given out to be sent.
+    pub datagrams_out: u64,
+    /// Bytes of those.
+    pub bytes_out: u64,
+    /// Packets that the link refused.
+    pub packets_refused: u64,
+    /// Frames with a wrong length or value.
+    pub frames_refused: u64,
+    /// Frames and messages of unknown types, skipped.
+    pub frames_unknown: u64,
+    /// Fragments received.
+    pub fragments_in: u64,
+    /// Fragments that were here already, or whose chunk is.
+    pub fragments_duplicate: u64,
+    /// Fragments that contradict others, are of an older version, or found no room.
+    pub fragments_refused: u64,
+    /// Chunks that arrived whole and right.
+    pub chunks_complete: u64,
+    /// Chunks that arrived whole and did not match their content hash.
+    pub chunks_hash_failed: u64,
+    /// Chunks that arrived whole and could not be decoded for another reason.
+    pub chunks_undecodable: u64,
+    /// Chunks that the server said cannot be had.
+    pub chunks_unavailable: u64,
+    /// Chunks thrown away to make room.
+    pub chunks_forgotten: u64,
+    /// Chunks asked for because they did not come.
+    pub chunks_requested: u64,
+    /// Unfinished chunks that were given up.
+    pub chunks_expired: u64,
+    /// Moves into another chunk, the first one not counted.
+    pub crossings: u64,
+    /// Those into a chunk that was not here.
+    pub crossings_without_chunk: u64,
+}

@@ -1,0 +1,308 @@
+//! The client's side of NETCODE 1.02: a state machine that tries the token's servers in turn.
+//!
+//! ```text
+//!   sending request -> sending response -> connected -> disconnected
+//!         |  denied, silence      |             | silence
+//!         v                       v             v
+//!     the next server, or the state that says why not
+//! ```
+
+use std::net::SocketAddr;
+
+use super::crypto::Cipher;
+use super::limits::{CHALLENGE_TOKEN_LEN, FAREWELLS, KEEP_ALIVE, PAYLOAD_LEN_MAX};
+use super::packet::{Kind, Request, Sealed, seal};
+use super::replay::ReplayWindow;
+use super::sequence::{SessionSequence, WallClock};
+use super::token::ConnectToken;
+use super::{SealError, Transmit};
+use crate::time::{Duration, Instant};
+
+/// Where a client is (NETCODE 1.02, Client State Machine).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientState {
+    /// The token expired before a server let us in.
+    TokenExpired,
+    /// The session fell silent.
+    TimedOut,
+    /// A server did not answer the response.
+    ResponseTimedOut,
+    /// No server answered the request.
+    RequestTimedOut,
+    /// The server has no room.
+    ConnectionDenied,
+    /// The session was ended by one side.
+    Disconnected,
+    /// Asking to be let in.
+    SendingRequest,
+    /// Repeating the server's challenge.
+    SendingResponse,
+    /// In.
+    Connected,
+}
+
+impl ClientState {
+    /// Whether nothing follows.
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::SendingRequest | Self::SendingResponse | Self::Connected)
+    }
+}
+
+/// Why a client could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// A token without servers.
+    #[error("the connect token lists no server")]
+    NoServer,
+}
+
+/// What a datagram was.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ClientReceived<'a> {
+    /// Not for us: from elsewhere, not authentic, or received before.
+    Nothing,
+    /// The connection's own affairs.
+    Handled,
+    /// A packet from the server, decrypted in place.
+    Payload(&'a [u8]),
+}
+
+/// A client. After each call that takes `now`, drain [`Client::poll_transmit`].
+pub struct Client {
+    token: ConnectToken,
+    clock: WallClock,
+    receive: Cipher,
+    send: Cipher,
+    sequence: SessionSequence,
+    replay: ReplayWindow,
+    state: ClientState,
+    /// Index into the token's servers.
+    server: usize,
+    /// What the server wants repeated: its sequence and its token.
+    challenge: Option<(u64, Box<[u8; CHALLENGE_TOKEN_LEN]>)>,
+    slot: Option<(u32, u32)>,
+    /// When this state began or something authentic came, whichever is later.
+    heard_at: Instant,
+    /// When the last packet left; `None` when one is due at once.
+    sent_at: Option<Instant>,
+    farewells_left: u8,
+    started_at: Instant,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({:?}, {:?})", self.state, self.server())
+    }
+}
+
+impl Client {
+    /// A client that begins to connect. `unix_s_at_origin`: seconds since the Unix epoch at
+    /// [`Instant::ZERO`].
+    pub fn new(now: Instant, unix_s_at_origin: u64, token: &ConnectToken) -> Result<Self, ClientError> {
+        if token.server_addresses.is_empty() {
+            return Err(ClientError::NoServer);
+        }
+        let clock = WallClock::new(unix_s_at_origin);
+        Ok(Client {
+            token: token.clone(),
+            clock,
+            receive: Cipher::new(&token.server_to_client),
+            send: Cipher::new(&token.client_to_server),
+            sequence: SessionSequence::new(clock, now),
+            replay: ReplayWindow::new(),
+            state: ClientState::SendingRequest,
+            server: 0,
+            challenge: None,
+            slot: None,
+            heard_at: now,
+            sent_at: None,
+            farewells_left: 0,
+            started_at: now,
+        })
+    }
+
+    /// Where it is.
+    pub fn state(&self) -> ClientState {
+        self.state
+    }
+
+    /// The server that it talks to or tries.
+    pub fn server(&self) -> SocketAddr {
+        self.token.server_addresses[self.server]
+    }
+
+    /// Its slot at the server and the slots that there are, once connected.
+    pub fn slot(&self) -> Option<(u32, u32)> {
+        self.slot
+    }
+
+    /// When [`Client::handle_timeout`] or [`Client::poll_transmit`] has something to do.
+    pub fn next_deadline(&self) -> Instant {
+        match self.sent_at {
+            _ if self.state.is_final() => Instant::from_us(u64::MAX),
+            Some(sent_at) => sent_at + KEEP_ALIVE,
+            None => self.started_at,
+        }
+    }
+
+    /// Takes one datagram; it is decrypted in place.
+    pub fn handle<'a>(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &'a mut [u8],
+    ) -> ClientReceived<'a> {
+        if from != self.server() || self.state.is_final() {
+            return ClientReceived::Nothing;
+        }
+        let Some(sealed) = Sealed::parse(datagram) else { return ClientReceived::Nothing };
+        let (kind, sequence) = (sealed.kind, sealed.sequence);
+        if kind.is_protected() && self.replay.is_stale(sequence) {
+            return ClientReceived::Nothing;
+        }
+        let Some(body) = sealed.open(&self.receive, self.token.protocol_id) else {
+            return ClientReceived::Nothing;
+        };
+        if kind.is_protected() {
+            self.replay.enter(sequence);
+        }
+        self.take(now, kind, body)
+    }
+
+    /// Lets time pass: silence ends states, the token expires.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.state.is_final() {
+            return;
+        }
+        let connecting = self.state != ClientState::Connected;
+        if connecting && self.clock.unix_s(now) >= self.token.expire_unix_s {
+            self.state = ClientState::TokenExpired;
+            return;
+        }
+        let timeout_s = self.token.timeout_s;
+        if timeout_s > 0 && now.since(self.heard_at) >= Duration::from_secs(timeout_s as u64) {
+            match self.state {
+                ClientState::SendingRequest => self.try_next(now, ClientState::RequestTimedOut),
+                ClientState::SendingResponse => self.try_next(now, ClientState::ResponseTimedOut),
+                _ => self.state = ClientState::TimedOut,
+            }
+        }
+    }
+
+    /// The next packet that the connection itself has to send, written to the front of `out`.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        let to = self.server();
+        if self.farewells_left > 0 {
+            self.farewells_left -= 1;
+            let bytes = self.seal_kind(Kind::Disconnect, &[], out)?;
+            return Some(Transmit { to, bytes });
+        }
+        let is_due = self.sent_at.is_none_or(|sent_at| now.since(sent_at) >= KEEP_ALIVE);
+        if self.state.is_final() || !is_due {
+            return None;
+        }
+        self.sent_at = Some(now);
+        let bytes = match self.state {
+            ClientState::SendingRequest => {
+                let ConnectToken { protocol_id, expire_unix_s, nonce, private, .. } = &self.token;
+                Request::write(*protocol_id, *expire_unix_s, nonce, private, out)
+            }
+            ClientState::SendingResponse => {
+                let (sequence, challenge) = self.challenge.clone()?;
+                self.seal_kind(Kind::Response, &[&sequence.to_le_bytes(), &challenge[..]], out)?
+            }
+            _ => {
+                let (slot, slots) = self.slot.unwrap_or_default();
+                self.seal_kind(Kind::KeepAlive, &[&slot.to_le_bytes(), &slots.to_le_bytes()], out)?
+            }
+        };
+        Some(Transmit { to, bytes })
+    }
+
+    /// Seals one payload to the front of `out`; its `parts` are put together there.
+    pub fn seal(
+        &mut self,
+        now: Instant,
+        parts: &[&[u8]],
+        out: &mut [u8],
+    ) -> Result<(SocketAddr, usize), SealError> {
+        if self.state != ClientState::Connected {
+            return Err(SealError::NotConnected);
+        }
+        let length = parts.iter().map(|p| p.len()).sum();
+        if !(1..=PAYLOAD_LEN_MAX).contains(&length) {
+            return Err(SealError::Length(length));
+        }
+        let bytes = self.seal_kind(Kind::Payload, parts, out).ok_or(SealError::Exhausted)?;
+        self.sent_at = Some(now);
+        Ok((self.server(), bytes))
+    }
+
+    /// Ends the session or the attempt.
+    pub fn disconnect(&mut self) {
+        if self.state.is_final() {
+            return;
+        }
+        if self.state == ClientState::Connected {
+            self.farewells_left = FAREWELLS;
+        }
+        self.state = ClientState::Disconnected;
+    }
+
+    fn take<'a>(&mut self, now: Instant, kind: Kind, body: &'a mut [u8]) -> ClientReceived<'a> {
+        match (self.state, kind) {
+            (ClientState::SendingRequest | ClientState::SendingResponse, Kind::Denied) => {
+                self.try_next(now, ClientState::ConnectionDenied);
+            }
+            (ClientState::SendingRequest, Kind::Challenge) => {
+                let Some((sequence, token)) = body.split_first_chunk::<8>() else {
+                    return ClientReceived::Nothing;
+                };
+                let Ok(token) = <[u8; CHALLENGE_TOKEN_LEN]>::try_from(token) else {
+                    return ClientReceived::Nothing;
+                };
+                self.challenge = Some((u64::from_le_bytes(*sequence), Box::new(token)));
+                self.enter(now, ClientState::SendingResponse);
+            }
+            (ClientState::SendingResponse, Kind::KeepAlive) => {
+                let (Some((slot, rest)), true) = (body.split_first_chunk::<4>(), body.len() == 8) else {
+                    return ClientReceived::Nothing;
+                };
+                let slots = rest.first_chunk::<4>().expect("eight bytes less four");
+                self.slot = Some((u32::from_le_bytes(*slot), u32::from_le_bytes(*slots)));
+                self.enter(now, ClientState::Connected);
+            }
+            (ClientState::Connected, Kind::KeepAlive) => self.heard_at = now,
+            (ClientState::Connected, Kind::Payload) if (1..=PAYLOAD_LEN_MAX).contains(&body.len()) => {
+                self.heard_at = now;
+                return ClientReceived::Payload(body);
+            }
+            (ClientState::Connected, Kind::Disconnect) => self.state = ClientState::Disconnected,
+            // A late challenge, a payload that overtook its keep-alive.
+            _ => return ClientReceived::Nothing,
+        }
+        ClientReceived::Handled
+    }
+
+    fn enter(&mut self, now: Instant, state: ClientState) {
+        self.state = state;
+        self.heard_at = now;
+        self.sent_at = None;
+    }
+
+    fn try_next(&mut self, now: Instant, otherwise: ClientState) {
+        if self.server + 1 == self.token.server_addresses.len() {
+            self.state = otherwise;
+            return;
+        }
+        self.server += 1;
+        self.challenge = None;
+        self.replay = ReplayWindow::new();
+        self.enter(now, ClientState::SendingRequest);
+    }
+
+    fn seal_kind(&mut self, kind: Kind, parts: &[&[u8]], out: &mut [u8]) -> Option<usize> {
+        let sequence = self.sequence.take()?;
+        Some(seal(kind, sequence, &self.send, self.token.protocol_id, parts, out))
+    }
+}

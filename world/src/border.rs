@@ -1,0 +1,186 @@
+//! The border contract: what happens on an edge is computed from the seed and the edge alone.
+//!
+//! An edge fixes both rows of cells that face each other over it, so two neighbours agree without
+//! having seen each other. The corner cells lie on two edges of their chunk; both take them from the
+//! corner, which four chunks share.
+//!
+//! ```text
+//!   both in the open       every cell open, the ground equal on both sides, steps along it <= 32
+//!   one or none            one or two openings, 1 to 3 wide, floors equal on both sides; in the
+//!                          open the other cells stay open and the wall is the neighbour's
+//! ```
+
+use crate::biome::{Biome, Biomes};
+use crate::coord::{CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT};
+use crate::grid::{Cell, OpenCell, STEP_FIXED, indoor_materials, outdoor_materials};
+use crate::hash::{Random, Tag, hash};
+use crate::terrain::{HEIGHT_STEP, Terrain};
+use crate::topology::Topology;
+
+/// The highest floor on a border: leaves a player's height below the highest ceiling.
+const FLOOR_MAX: i16 = 64 * FIXED_PER_UNIT as i16;
+/// The highest floor of an opening between two indoor chunks.
+const INDOOR_FLOOR_STEPS: i32 = 4;
+/// An opening keeps away from corners by so many cells.
+const FROM_CORNER: i32 = 2;
+/// The widest opening, in cells.
+const OPENING_CELLS_MAX: i32 = 3;
+/// Ceiling over an opening with a low and with a high floor.
+const CEILING_LOW: i16 = 104 * FIXED_PER_UNIT as i16;
+const CEILING_HIGH: i16 = 128 * FIXED_PER_UNIT as i16;
+
+/// One of the four sides of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    East,
+    South,
+    West,
+    North,
+}
+
+impl Side {
+    pub const ALL: [Side; 4] = [Side::East, Side::South, Side::West, Side::North];
+
+    /// The step to the neighbour.
+    pub fn step(self) -> (i32, i32) {
+        match self {
+            Side::East => (1, 0),
+            Side::South => (0, 1),
+            Side::West => (-1, 0),
+            Side::North => (0, -1),
+        }
+    }
+
+    /// The border cell at a place along the side.
+    pub fn cell(self, along: usize) -> (usize, usize) {
+        const LAST: usize = CELLS_PER_CHUNK - 1;
+        match self {
+            Side::East => (LAST, along),
+            Side::South => (along, LAST),
+            Side::West => (0, along),
+            Side::North => (along, 0),
+        }
+    }
+}
+
+/// The cells of one side of an edge, or of both.
+pub(crate) type Row = [Cell; CELLS_PER_CHUNK];
+
+/// What the borders of a world are computed from.
+#[derive(Debug, Clone)]
+pub(crate) struct Borders {
+    world_seed: u64,
+    pub biomes: Biomes,
+    pub terrain: Terrain,
+}
+
+/// An edge: the chunk to its west or north, and whether the other one lies east of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Edge {
+    low: ChunkCoord,
+    is_east: bool,
+}
+
+impl Borders {
+    pub fn new(world_seed: u64) -> Self {
+        Borders { world_seed, biomes: Biomes::new(world_seed), terrain: Terrain::new(world_seed) }
+    }
+
+    /// A chunk's own row of cells along a side, and its neighbour's row facing it.
+    pub fn rows(&self, coord: ChunkCoord, side: Side) -> (Row, Row) {
+        let (dx, dz) = side.step();
+        let Some(neighbour) = Topology::Plane.neighbour(coord, dx, dz) else {
+            return (self.end_of_the_world(coord, side), [Cell::Solid; CELLS_PER_CHUNK]);
+        };
+        let is_east = dx != 0;
+        let is_low = dx + dz > 0;
+        let edge = Edge { low: if is_low { coord } else { neighbour }, is_east };
+        let (low, high) = self.edge(edge, self.biomes.at(edge.low), {
+            self.biomes.at(if is_low { neighbour } else { coord })
+        });
+        if is_low { (low, high) } else { (high, low) }
+    }
+
+    /// Where the grid of chunks ends there is nobody to agree with: a wall.
+    fn end_of_the_world(&self, _: ChunkCoord, _: Side) -> Row {
+        [Cell::Solid; CELLS_PER_CHUNK]
+    }
+
+    fn edge(&self, edge: Edge, low: Biome, high: Biome) -> (Row, Row) {
+        let ground = self.profile(edge);
+        let openings = self.openings(edge);
+        let floor = |along: usize| {
+            let in_the_open = low == Biome::Exterior || high == Biome::Exterior;
+            if in_the_open { ground[along] } else { openings.floor }
+        };
+        let row = |own: Biome| -> Row {
+            std::array::from_fn(|along| {
+                if own == Biome::Exterior {
+                    let (floor_material, wall_material) = outdoor_materials(ground[along], 0);
+                    let floor = ground[along];
+                    Cell::Open(OpenCell { floor, ceiling: None, floor_material, wall_material, ceiling_material: 0 })
+                } else if openings.contains(along) {
+                    let floor = floor(along);
+                    let ceiling = if floor > STEP_FIXED { CEILING_HIGH } else { CEILING_LOW };
+                    let (floor_material, wall_material, ceiling_material) = indoor_materials(own);
+                    Cell::Open(OpenCell { floor, ceiling: Some(ceiling), floor_material, wall_material, ceiling_material })
+                } else {
+                    Cell::Solid
+                }
+            })
+        };
+        (row(low), row(high))
+    }
+
+    /// The ground along an edge: the terrain, kept below [`FLOOR_MAX`], exact at the two corners, and
+    /// with steps that a player can take.
+    fn profile(&self, edge: Edge) -> [i16; CELLS_PER_CHUNK] {
+        const LAST: usize = CELLS_PER_CHUNK - 1;
+        let at = |half: i32| {
+            let (half_x, half_z) = if edge.is_east { (32, half) } else { (half, 32) };
+            self.terrain.height(edge.low, half_x, half_z).min(FLOOR_MAX)
+        };
+        let (first, last) = (at(0), at(32));
+        let cone = |along: usize| {
+            let reach = |corner: i16, cells: usize| corner - STEP_FIXED * cells as i16;
+            reach(first, along).max(reach(last, LAST - along))
+        };
+        let mut raw: [i16; CELLS_PER_CHUNK] =
+            std::array::from_fn(|along| at(2 * along as i32 + 1).max(cone(along)));
+        raw[0] = first;
+        raw[LAST] = last;
+        // The largest profile below `raw` with steps of at most STEP_FIXED; the cones keep its ends.
+        std::array::from_fn(|along| {
+            let reach = |(other, height): (usize, &i16)| height + STEP_FIXED * along.abs_diff(other) as i16;
+            raw.iter().enumerate().map(reach).min().expect("an edge has cells")
+        })
+    }
+
+    fn openings(&self, edge: Edge) -> Openings {
+        let bits = hash(Tag::Edge, self.world_seed, edge.low.cx, edge.low.cz, i32::from(edge.is_east));
+        let mut random = Random::new(bits);
+        let floor = random.range(0, INDOOR_FLOOR_STEPS) as i16 * HEIGHT_STEP;
+        let mut cells = 0_u16;
+        for _ in 0..random.range(1, 2) {
+            let width = random.range(1, OPENING_CELLS_MAX);
+            let start = random.range(FROM_CORNER, CELLS_PER_CHUNK as i32 - FROM_CORNER - width);
+            cells |= ((1 << width) - 1) << start;
+        }
+        Openings { floor, cells }
+    }
+}
+
+/// Where an edge can be passed.
+#[derive(Debug, Clone, Copy)]
+struct Openings {
+    /// Floor between two indoor chunks.
+    floor: i16,
+    /// Bit per cell.
+    cells: u16,
+}
+
+impl Openings {
+    fn contains(&self, along: usize) -> bool {
+        self.cells & (1 << along) != 0
+    }
+}

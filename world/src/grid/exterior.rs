@@ -1,0 +1,72 @@
+//! Hills, terraces and cliffs under the sky.
+//!
+//! The border's heights are the contract's; inside, the terrain is taken as it is and then every pit is
+//! raised until it can be left: a cell is never more than one step below the cell through which the
+//! border is reached best. That is the priority-flood of Barnes, Lehman and Mulla (2014) with a step
+//! allowed on the way up.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::{CELLS, Cell, Grid, OpenCell, STEP_FIXED, outdoor_materials};
+use crate::coord::CELLS_PER_CHUNK;
+use crate::terrain::Terrain;
+
+const LAST: usize = CELLS_PER_CHUNK - 1;
+
+pub(super) fn fill(grid: &mut Grid, terrain: &Terrain) {
+    let mut heights = [0_i16; CELLS];
+    for (i, height) in heights.iter_mut().enumerate() {
+        let (x, z) = (i % CELLS_PER_CHUNK, i / CELLS_PER_CHUNK);
+        *height = match grid.at(x, z) {
+            Cell::Open(open) => open.floor,
+            Cell::Solid => terrain.height(grid.coord, 2 * x as i32 + 1, 2 * z as i32 + 1),
+        };
+    }
+    let walls: [bool; CELLS] = std::array::from_fn(|i| is_border(i) && grid.is_solid(i % 16, i / 16));
+    raise_pits(&mut heights, &walls);
+    for i in (0..CELLS).filter(|i| !walls[*i]) {
+        let steepest = neighbours(i).map(|n| heights[i] - heights[n]).max().unwrap_or(0);
+        let (floor_material, wall_material) = outdoor_materials(heights[i], steepest);
+        let open = OpenCell {
+            floor: heights[i],
+            ceiling: None,
+            // The border's materials are the contract's: a neighbour draws with them too.
+            floor_material: if is_border(i) { outdoor_materials(heights[i], 0).0 } else { floor_material },
+            wall_material: if is_border(i) { outdoor_materials(heights[i], 0).1 } else { wall_material },
+            ceiling_material: 0,
+        };
+        grid.set(i % CELLS_PER_CHUNK, i / CELLS_PER_CHUNK, Cell::Open(open));
+    }
+}
+
+fn raise_pits(heights: &mut [i16; CELLS], walls: &[bool; CELLS]) {
+    let mut done = *walls;
+    let mut heap = BinaryHeap::with_capacity(CELLS);
+    for i in (0..CELLS).filter(|i| is_border(*i) && !walls[*i]) {
+        done[i] = true;
+        heap.push(Reverse((heights[i], i)));
+    }
+    while let Some(Reverse((height, i))) = heap.pop() {
+        for n in neighbours(i) {
+            if !std::mem::replace(&mut done[n], true) {
+                heights[n] = heights[n].max(height - STEP_FIXED);
+                heap.push(Reverse((heights[n], n)));
+            }
+        }
+    }
+}
+
+fn is_border(i: usize) -> bool {
+    let (x, z) = (i % CELLS_PER_CHUNK, i / CELLS_PER_CHUNK);
+    x == 0 || z == 0 || x == LAST || z == LAST
+}
+
+fn neighbours(i: usize) -> impl Iterator<Item = usize> {
+    let (x, z) = (i % CELLS_PER_CHUNK, i / CELLS_PER_CHUNK);
+    let west = (x > 0).then(|| i - 1);
+    let east = (x < LAST).then(|| i + 1);
+    let north = (z > 0).then(|| i - CELLS_PER_CHUNK);
+    let south = (z < LAST).then(|| i + CELLS_PER_CHUNK);
+    [west, east, north, south].into_iter().flatten()
+}

@@ -1,0 +1,105 @@
+//! What dungeon and courtyard share: rooms, corridors, and ways from the openings inward.
+//!
+//! All floors under a roof lie within one step of each other, so whatever touches can be walked both
+//! ways; only openings to high ground outside are higher, and the cell behind such an opening is
+//! raised to one step below it.
+
+use super::{Cell, Grid, OpenCell, STEP_FIXED, indoor_materials};
+use crate::border::Side;
+use crate::coord::{CELLS_PER_CHUNK, FIXED_PER_UNIT};
+use crate::hash::Random;
+use crate::terrain::HEIGHT_STEP;
+
+/// Floors under a roof are 0 to this many steps of 8 units high: one player's step.
+pub(super) const FLOOR_STEPS: i32 = 4;
+/// Ceilings under a roof, in units: lowest, highest; multiples of 8 between them.
+const CEILING_UNITS: (i32, i32) = (96, 128);
+/// The ceiling of a corridor.
+const CORRIDOR_CEILING: i16 = 96 * FIXED_PER_UNIT as i16;
+/// The ceiling behind an opening to high ground.
+const GATE_CEILING: i16 = 128 * FIXED_PER_UNIT as i16;
+
+/// A rectangle of cells, `x1` and `z1` not included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    pub x0: usize,
+    pub z0: usize,
+    pub x1: usize,
+    pub z1: usize,
+}
+
+impl Room {
+    pub fn centre(&self) -> (usize, usize) {
+        ((self.x0 + self.x1) / 2, (self.z0 + self.z1) / 2)
+    }
+
+    pub fn cells(self) -> impl Iterator<Item = (usize, usize)> {
+        (self.z0..self.z1).flat_map(move |z| (self.x0..self.x1).map(move |x| (x, z)))
+    }
+}
+
+/// A floor height under a roof.
+pub(super) fn random_floor(random: &mut Random) -> i16 {
+    random.range(0, FLOOR_STEPS) as i16 * HEIGHT_STEP
+}
+
+/// An open cell under a roof.
+pub(super) fn roofed(grid: &Grid, floor: i16, ceiling: i16) -> Cell {
+    let (floor_material, wall_material, ceiling_material) = indoor_materials(grid.biome);
+    Cell::Open(OpenCell { floor, ceiling: Some(ceiling), floor_material, wall_material, ceiling_material })
+}
+
+/// Opens a room with a floor and a ceiling of its own.
+pub(super) fn carve_room(grid: &mut Grid, random: &mut Random, room: Room) {
+    let floor = random_floor(random);
+    let (low, high) = (CEILING_UNITS.0 / 8, CEILING_UNITS.1 / 8);
+    let ceiling = random.range(low, high) as i16 * HEIGHT_STEP;
+    let cell = roofed(grid, floor, ceiling);
+    for (x, z) in room.cells() {
+        grid.set(x, z, cell);
+    }
+}
+
+/// Opens a way of one cell's width from one cell to another, along x or along z first. What is open
+/// stays as it is; the border is never touched.
+pub(super) fn carve_way(
+    grid: &mut Grid,
+    random: &mut Random,
+    from: (usize, usize),
+    to: (usize, usize),
+    x_first: bool,
+) {
+    let cell = roofed(grid, random_floor(random), CORRIDOR_CEILING);
+    let (mut x, mut z) = from;
+    loop {
+        let inside = |c: usize| (1..CELLS_PER_CHUNK - 1).contains(&c);
+        if grid.is_solid(x, z) && inside(x) && inside(z) {
+            grid.set(x, z, cell);
+        }
+        if (x, z) == to {
+            return;
+        }
+        let along_x = if x_first { x != to.0 } else { z == to.1 };
+        let toward = |c: usize, t: usize| if c < t { c + 1 } else { c - 1 };
+        if along_x { x = toward(x, to.0) } else { z = toward(z, to.1) }
+    }
+}
+
+/// Joins every opening of the border to `hub`, which must be open.
+pub(super) fn join_openings(grid: &mut Grid, random: &mut Random, hub: impl Fn((usize, usize)) -> (usize, usize)) {
+    for side in Side::ALL {
+        let (dx, dz) = side.step();
+        for along in 1..CELLS_PER_CHUNK - 1 {
+            let (x, z) = side.cell(along);
+            let Some(gate) = grid.at(x, z).open().copied() else { continue };
+            let inner = ((x as i32 - dx) as usize, (z as i32 - dz) as usize);
+            // First straight inward, so that the way never runs along the border.
+            carve_way(grid, random, inner, hub(inner), dx != 0);
+            if gate.floor > STEP_FIXED {
+                let behind = grid.open_at_mut(inner.0, inner.1).expect("the way begins here");
+                behind.floor = behind.floor.max(gate.floor - STEP_FIXED);
+                behind.ceiling = behind.ceiling.map(|_| GATE_CEILING);
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The 16 x 16 cells that a biome writes and the tree is built from.
+//!
+//! A cell is solid, or open from a floor up to a ceiling or the sky. Walls are the faces between open
+//! and solid cells and between unequal floors or ceilings, so no wall is thinner than a cell.
+
+mod courtyard;
+mod dungeon;
+mod exterior;
+mod indoor;
+
+use crate::biome::Biome;
+use crate::border::{Borders, Side};
+use crate::coord::{CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT};
+use crate::hash::{Random, Tag, hash};
+
+/// Cells of a chunk.
+pub const CELLS: usize = CELLS_PER_CHUNK * CELLS_PER_CHUNK;
+/// The highest step that a player takes, in units.
+pub const STEP_UNITS: i32 = 32;
+/// The same in 1/8 unit.
+pub(crate) const STEP_FIXED: i16 = (STEP_UNITS * FIXED_PER_UNIT) as i16;
+
+/// Materials of the open: ground, cliff, grass.
+const GROUND: u8 = 7;
+const CLIFF: u8 = 8;
+const GRASS: u8 = 9;
+/// Ground above this height, in 1/8 unit, is bare.
+const GRASS_BELOW: i16 = 72 * FIXED_PER_UNIT as i16;
+
+/// One cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cell {
+    /// Nobody can be there.
+    Solid,
+    /// Open.
+    Open(OpenCell),
+}
+
+/// An open cell. Heights are in 1/8 unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenCell {
+    /// Height of the floor.
+    pub floor: i16,
+    /// Height of the ceiling; `None` under the sky.
+    pub ceiling: Option<i16>,
+    /// Material of the floor.
+    pub floor_material: u8,
+    /// Material of the walls that bound it.
+    pub wall_material: u8,
+    /// Material of the ceiling, 0 under the sky.
+    pub ceiling_material: u8,
+}
+
+/// A chunk's cells and the cells that face them over its edges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grid {
+    /// Which chunk.
+    pub coord: ChunkCoord,
+    /// What it is like.
+    pub biome: Biome,
+    cells: [Cell; CELLS],
+    /// The neighbours' rows: east, south, west, north.
+    beyond: [[Cell; CELLS_PER_CHUNK]; 4],
+}
+
+impl Cell {
+    /// The open cell, if it is one.
+    pub fn open(&self) -> Option<&OpenCell> {
+        match self {
+            Cell::Open(open) => Some(open),
+            Cell::Solid => None,
+        }
+    }
+}
+
+impl Grid {
+    /// A grid of one cell everywhere, over its edges too.
+    pub fn uniform(coord: ChunkCoord, biome: Biome, cell: Cell) -> Self {
+        Grid { coord, biome, cells: [cell; CELLS], beyond: [[cell; CELLS_PER_CHUNK]; 4] }
+    }
+
+    /// The cell at a column and row of the chunk.
+    pub fn at(&self, x: usize, z: usize) -> Cell {
+        self.cells[z * CELLS_PER_CHUNK + x]
+    }
+
+    /// The same for one step outside the chunk too; the corners outside are solid.
+    pub fn at_or_beyond(&self, x: i32, z: i32) -> Cell {
+        let inside = |c: i32| usize::try_from(c).ok().filter(|c| *c < CELLS_PER_CHUNK);
+        match (inside(x), inside(z)) {
+            (Some(x), Some(z)) => self.at(x, z),
+            (None, Some(z)) => self.beyond[if x > 0 { Side::East } else { Side::West } as usize][z],
+            (Some(x), None) => self.beyond[if z > 0 { Side::South } else { Side::North } as usize][x],
+            (None, None) => Cell::Solid,
+        }
+    }
+
+    pub(crate) fn set(&mut self, x: usize, z: usize, cell: Cell) {
+        self.cells[z * CELLS_PER_CHUNK + x] = cell;
+    }
+
+    pub(crate) fn open_at_mut(&mut self, x: usize, z: usize) -> Option<&mut OpenCell> {
+        match &mut self.cells[z * CELLS_PER_CHUNK + x] {
+            Cell::Open(open) => Some(open),
+            Cell::Solid => None,
+        }
+    }
+
+    fn is_solid(&self, x: usize, z: usize) -> bool {
+        self.at(x, z) == Cell::Solid
+    }
+}
+
+/// Writes the grid of a chunk.
+pub(crate) fn generate(world_seed: u64, borders: &Borders, coord: ChunkCoord) -> Grid {
+    let biome = borders.biomes.at(coord);
+    let mut grid = Grid::uniform(coord, biome, Cell::Solid);
+    for side in Side::ALL {
+        let (own, beyond) = borders.rows(coord, side);
+        for (along, cell) in own.into_iter().enumerate() {
+            let (x, z) = side.cell(along);
+            grid.set(x, z, cell);
+        }
+        grid.beyond[side as usize] = beyond;
+    }
+    let mut random = Random::new(hash(Tag::Chunk, world_seed, coord.cx, coord.cz, 0));
+    match biome {
+        Biome::Dungeon => dungeon::fill(&mut grid, &mut random),
+        Biome::Courtyard => courtyard::fill(&mut grid, &mut random),
+        Biome::Exterior => exterior::fill(&mut grid, &borders.terrain),
+    }
+    grid
+}
+
+/// Materials of floor and walls in the open: by height, and by the largest step down beside the cell.
+pub(crate) fn outdoor_materials(floor: i16, steepest: i16) -> (u8, u8) {
+    let wall = if steepest > STEP_FIXED { CLIFF } else { GROUND };
+    let ground = if steepest > STEP_FIXED {
+        CLIFF
+    } else if floor < GRASS_BELOW {
+        GRASS
+    } else {
+        GROUND
+    };
+    (ground, wall)
+}
+
+/// Materials of floor, walls and ceiling under a roof.
+pub(crate) fn indoor_materials(biome: Biome) -> (u8, u8, u8) {
+    match biome {
+        Biome::Dungeon => (1, 2, 3),
+        _ => (4, 5, 6),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Chunks near the origin, far away and at the ends of the grid.
+    pub(crate) fn coords(count: i32) -> impl Iterator<Item = ChunkCoord> {
+        let centres = [(0, 0), (-40, 1_000), (1_000_000, -3), (i32::MIN + 20, i32::MAX - 20)];
+        (0..count).map(move |i| {
+            let (cx, cz) = centres[(i % 4) as usize];
+            let n = i / 4;
+            ChunkCoord { cx: cx + n % 17 - 8, cz: cz + n / 17 % 17 - 8 }
+        })
+    }
+
+    fn can_step(from: Cell, to: Cell) -> bool {
+        const HEADROOM: i16 = (crate::walk::PLAYER_HEIGHT_UNITS * FIXED_PER_UNIT) as i16;
+        let (Some(from), Some(to)) = (from.open(), to.open()) else { return false };
+        let ceiling = from.ceiling.unwrap_or(i16::MAX).min(to.ceiling.unwrap_or(i16::MAX));
+        let top = from.floor.max(to.floor);
+        to.floor - from.floor <= STEP_FIXED && ceiling - top >= HEADROOM
+    }
+
+    /// Cells that can be walked to from the start, or from which the start can be walked to.
+    fn flood(grid: &Grid, start: (usize, usize), backwards: bool) -> Vec<bool> {
+        let mut seen = vec![false; CELLS];
+        let mut open = vec![start];
+        seen[start.1 * 16 + start.0] = true;
+        while let Some((x, z)) = open.pop() {
+            for (dx, dz) in [(1_i32, 0_i32), (0, 1), (-1, 0), (0, -1)] {
+                let (nx, nz) = (x as i32 + dx, z as i32 + dz);
+                if !(0..16).contains(&nx) || !(0..16).contains(&nz) {
+                    continue;
+                }
+                let (nx, nz) = (nx as usize, nz as usize);
+                let (here, there) = (grid.at(x, z), grid.at(nx, nz));
+                let passes = if backwards { can_step(there, here) } else { can_step(here, there) };
+                if passes && !seen[nz * 16 + nx] {
+                    seen[nz * 16 + nx] = true;
+                    open.push((nx, nz));
+                }
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn neighbours_agree_on_their_borders() {
+        let borders = Borders::new(9);
+        for coord in coords(1_200) {
+            let grid = generate(9, &borders, coord);
+            for side in Side::ALL {
+                let (dx, dz) = side.step();
+                let there = ChunkCoord { cx: coord.cx + dx, cz: coord.cz + dz };
+                let neighbour = generate(9, &borders, there);
+                let mut passable = 0;
+                for along in 0..16 {
+                    let (x, z) = side.cell(along);
+                    let facing = grid.at_or_beyond(x as i32 + dx, z as i32 + dz);
+                    let (nx, nz) = ((x as i32 + dx) & 15, (z as i32 + dz) & 15);
+                    assert_eq!(facing, neighbour.at(nx as usize, nz as usize), "{coord:?} {side:?} {along}");
+                    if let (Some(here), Some(there)) = (grid.at(x, z).open(), facing.open()) {
+                        assert_eq!(here.floor, there.floor, "{coord:?} {side:?} {along}");
+                        passable += usize::from(can_step(grid.at(x, z), facing));
+                    }
+                }
+                assert!(passable >= 1, "{coord:?} {side:?} cannot be passed");
+                if grid.biome == Biome::Exterior && neighbour.biome == Biome::Exterior {
+                    assert_eq!(passable, 16);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_open_cell_reaches_every_opening_and_back() {
+        let borders = Borders::new(9);
+        for coord in coords(4_000) {
+            let grid = generate(9, &borders, coord);
+            let on_border = |i: usize| [i % 16, i / 16].iter().any(|c| *c == 0 || *c == 15);
+            let gates: Vec<_> = (0..CELLS)
+                .filter(|i| on_border(*i) && grid.at(i % 16, i / 16).open().is_some())
+                .collect();
+            let gate = *gates.first().expect("every chunk has an opening");
+            let there = flood(&grid, (gate % 16, gate / 16), false);
+            let back = flood(&grid, (gate % 16, gate / 16), true);
+            for i in 0..CELLS {
+                if grid.at(i % 16, i / 16).open().is_some() {
+                    assert!(back[i], "{coord:?}: cell {i} is a trap ({:?})", grid.biome);
+                }
+            }
+            assert!(gates.iter().all(|g| there[*g]), "{coord:?}: an opening cannot be reached");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! How high the ground is in the open, at any place of the world.
+//!
+//! Several octaves of noise at world-space positions in cells, cut into steps of 8 units. Scales and
+//! weights are chosen for hills that a player can cross and cliffs that it has to walk around.
+
+use noise::{NoiseFn, Perlin};
+
+use crate::coord::{CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT};
+use crate::hash::{Tag, hash};
+
+/// Heights are multiples of this, in 1/8 unit: 8 units.
+pub(crate) const HEIGHT_STEP: i16 = 8 * FIXED_PER_UNIT as i16;
+/// The highest ground inside a chunk, in units.
+const HIGHEST_UNITS: f64 = 112.0;
+/// The ground without any noise, in units.
+const MIDDLE_UNITS: f64 = 44.0;
+/// Noise cells per cell of the grid, and units of height, of each octave.
+const OCTAVES: [(f64, f64); 4] = [(0.031, 52.0), (0.083, 26.0), (0.197, 12.0), (0.411, 5.0)];
+const OFFSET: f64 = 0.137;
+
+/// The terrain of a world.
+#[derive(Debug, Clone)]
+pub(crate) struct Terrain {
+    noise: [Perlin; OCTAVES.len()],
+}
+
+impl Terrain {
+    /// The terrain of a seed.
+    pub fn new(world_seed: u64) -> Self {
+        let noise = |octave: usize| Perlin::new(hash(Tag::Terrain, world_seed, octave as i32, 0, 0) as u32);
+        Terrain { noise: std::array::from_fn(noise) }
+    }
+
+    /// The ground at a place of a chunk, in half cells from its corner (0 to 32), as a multiple of
+    /// [`HEIGHT_STEP`].
+    pub fn height(&self, coord: ChunkCoord, half_x: i32, half_z: i32) -> i16 {
+        let world = |c: i32, half: i32| {
+            (f64::from(c) * CELLS_PER_CHUNK as f64) + f64::from(half) * 0.5
+        };
+        let (x, z) = (world(coord.cx, half_x), world(coord.cz, half_z));
+        let mut units = MIDDLE_UNITS;
+        for (noise, (scale, weight)) in self.noise.iter().zip(OCTAVES) {
+            units += noise.get([x * scale + OFFSET, z * scale + OFFSET]) * weight;
+        }
+        let step_units = f64::from(HEIGHT_STEP) / f64::from(FIXED_PER_UNIT);
+        (units.clamp(0.0, HIGHEST_UNITS) / step_units).floor() as i16 * HEIGHT_STEP
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coord::HEIGHT_FIXED;
+
+    #[test]
+    fn the_ground_is_the_same_from_both_sides_of_an_edge() {
+        let terrain = Terrain::new(9);
+        for cx in [-1, 0, 500_000, i32::MAX - 1] {
+            let (here, there) = (ChunkCoord { cx, cz: 3 }, ChunkCoord { cx: cx + 1, cz: 3 });
+            for half_z in 0..=32 {
+                let height = terrain.height(here, 32, half_z);
+                assert_eq!(height, terrain.height(there, 0, half_z));
+                assert!((0..HEIGHT_FIXED).contains(&height) && height % HEIGHT_STEP == 0);
+            }
+        }
+    }
+}
