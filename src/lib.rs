@@ -1,1 +1,20 @@
-//! The ninefold server.
+//! The ninefold server: a fixed tick that knows the nine chunks around every player and streams them.
+//!
+//! Start at [`tick`]: it reads as the list of what a tick does. [`server`] puts threads, sockets and
+//! clocks around it. ARCHITECTURE.md is the map.
+#![forbid(unsafe_code)]
+
+pub mod carrier;
+pub mod chunk;
+pub mod clock;
+pub mod config;
+pub mod crowd;
+pub mod phase;
+pub mod rules;
+pub mod sending;
+pub mod server;
+pub mod session;
+pub mod summary;
+pub mod telemetry;
+pub mod tick;
+pub mod view;

@@ -1,2 +1,88 @@
-//! The `ninefold` command.
-fn main() {}
+//! The `ninefold` command: arguments, logging, and what a person is told when something is wrong.
+//!
+//! A mistake of the person who runs it is one line on standard error and exit code 2; anything else that
+//! goes wrong is one line and exit code 1.
+
+mod cli;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use ninefold::config::{Config, ConfigError, Effective};
+use ninefold::server::{Server, StartError};
+use ninefold_world::BspWorld;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Request, UsageError};
+
+/// What a person can mend.
+const EXIT_MISTAKE: u8 = 2;
+/// How often a running server is asked whether it still is.
+const HEALTH_CHECK: Duration = Duration::from_millis(250);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("ninefold: {error:#}");
+            let is_mistake =
+                error.is::<UsageError>() || error.is::<ConfigError>() || error.is::<StartError>();
+            if is_mistake { ExitCode::from(EXIT_MISTAKE) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    match cli::parse(std::env::args_os(), std::env::vars_os().collect())? {
+        Request::Tell(text) => tell(&text),
+        Request::Config(sources) => tell(&Effective::load(&sources)?.to_toml()),
+        Request::Serve(sources) => {
+            let config = Effective::load(&sources)?.config;
+            init_logging(&config);
+            serve(config)
+        }
+    }
+}
+
+/// To standard output; a reader that has seen enough, as in `ninefold config | head`, is no error.
+fn tell(text: &str) -> anyhow::Result<ExitCode> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// For people, to standard error.
+fn init_logging(config: &Config) {
+    let filter = config.log_filter().expect("the filter was checked with the configuration");
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+}
+
+/// Serves until Ctrl-C or SIGTERM, says goodbye to every client, and prints what happened.
+fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Before the server starts, so that no signal can end it without a goodbye.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let server = Server::start(&config, Arc::new(BspWorld::new(config.world_seed)))?;
+        tracing::info!(address = %server.address(), world_seed = config.world_seed, "serving");
+        let mut health = tokio::time::interval(HEALTH_CHECK);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = health.tick() => if server.is_dead() { break },
+            }
+        }
+        tracing::info!("stopping");
+        let summary = server.stop()?;
+        println!("{summary}");
+        Ok(ExitCode::SUCCESS)
+    })
+}

@@ -1,2 +1,75 @@
-//! `ninefold-sim`.
-fn main() {}
+//! `ninefold-sim`: headless clients, from the command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, value_parser};
+use ninefold_sim::demo::Demo;
+use ninefold_sim::report::verdict;
+
+/// The demo ran and something that must hold did not.
+const EXIT_FAILED: u8 = 1;
+/// The arguments or the machine would not let it run.
+const EXIT_UNUSABLE: u8 = 2;
+
+#[derive(Parser)]
+#[command(name = "ninefold-sim", version, about = "Headless ninefold clients by the thousand")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a server on loopback, let clients walk in it over real UDP sockets, and judge it.
+    ///
+    /// Exit code 0: every chunk was right and there on time and no client was lost; 1: not so, and why;
+    /// 2: it could not run.
+    Demo {
+        /// Clients.
+        #[arg(long, default_value_t = 200, value_parser = value_parser!(u32).range(1..=20_000))]
+        clients: u32,
+        /// How long they walk once all have started, seconds.
+        #[arg(long, default_value_t = 30, value_parser = value_parser!(u64).range(1..=3_600))]
+        seconds: u64,
+        /// Chooses the world and the clients' ways.
+        #[arg(long, default_value_t = 9, value_parser = value_parser!(u64).range(0..=i64::MAX as u64))]
+        seed: u64,
+        /// Full walking speed, units a second; a chunk is 1,024 units wide.
+        #[arg(long, default_value_t = 320, value_parser = value_parser!(u32).range(1..=1_920))]
+        speed: u32,
+        /// Write the report to this file too.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// Threads for the clients.
+        #[arg(long, default_value_t = 2, value_parser = value_parser!(u32).range(1..=64))]
+        threads: u32,
+        /// No progress, only the report.
+        #[arg(long)]
+        quiet: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let Command::Demo { clients, seconds, seed, speed, json, threads, quiet } = Arguments::parse().command;
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let (clients, threads) = (clients as usize, threads as usize);
+    match (Demo { clients, seconds, seed, speed, threads, json, quiet }).run() {
+        Ok(report) => {
+            println!("{report}");
+            let reasons = verdict(&report);
+            if reasons.is_empty() {
+                println!("\npassed");
+                return ExitCode::SUCCESS;
+            }
+            println!("\nfailed: {}", reasons.join("; "));
+            ExitCode::from(EXIT_FAILED)
+        }
+        Err(error) => {
+            eprintln!("ninefold-sim: {error:#}");
+            ExitCode::from(EXIT_UNUSABLE)
+        }
+    }
+}

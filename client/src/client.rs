@@ -53,6 +53,8 @@ pub enum Event {
         chunk: Arc<Chunk>,
         /// Its version.
         version: u32,
+        /// Bytes that it had on the wire.
+        encoded_bytes: usize,
         /// How long it was wanted, if it is in the ring.
         waited: Option<Duration>,
     },
@@ -243,8 +245,8 @@ impl Client {
     }
 
     /// Ends the session; the disconnect packets go out with [`Client::poll_transmit`].
-    pub fn disconnect(&mut self, now: Instant) {
-        self.connection.disconnect(now);
+    pub fn disconnect(&mut self) {
+        self.connection.disconnect();
         self.follow_connection();
     }
 
@@ -413,7 +415,8 @@ impl Client {
                 let chunk = Arc::new(chunk);
                 self.keep(Arc::clone(&chunk), assembled.version);
                 let waited = self.ring.arrived(coord).map(|w| now.since(w.since));
-                self.tell(Event::ChunkReady { chunk, version: assembled.version, waited });
+                let Assembled { version, bytes, .. } = assembled;
+                self.tell(Event::ChunkReady { chunk, version, encoded_bytes: bytes.len(), waited });
             }
             Ok(_) => {
                 self.stats.chunks_undecodable += 1;

@@ -1,0 +1,185 @@
+//! A server and a swarm in one process, on loopback, with a verdict.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, anyhow};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ninefold::clock::Monotonic;
+use ninefold::config::Config;
+use ninefold::server::{Server, unix_s};
+use ninefold::summary::Summary;
+use ninefold::telemetry::Phase;
+use ninefold_client::protocol::connection::{ConnectToken, DEVELOPMENT_KEY, TokenParams};
+use ninefold_client::protocol::time::Duration;
+use ninefold_client::world::BspWorld;
+
+use crate::report::Report;
+use crate::swarm::{Figures, Swarm, SwarmPlan};
+
+/// Seconds that a token can be used.
+const TOKEN_LIFETIME_S: u64 = 300;
+/// Silence after which a session of the demo ends, seconds.
+const TIMEOUT_S: i32 = 5;
+/// Clients that start in a second.
+const CLIENTS_PER_SECOND: u64 = 200;
+/// How often the progress is drawn.
+const PROGRESS_EVERY: Duration = Duration::from_ms(250);
+/// Chunks that each client keeps: as many as a player in a real game would.
+const CACHE_CHUNKS: usize = 512;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Demo {
+    /// Clients.
+    pub clients: usize,
+    /// How long they walk once all have started, seconds.
+    pub seconds: u64,
+    /// Chooses the world and the clients' ways.
+    pub seed: u64,
+    /// Full walking speed, units a second.
+    pub speed: u32,
+    /// Threads for the clients.
+    pub threads: usize,
+    /// Where to write the report.
+    pub json: Option<PathBuf>,
+    /// No progress.
+    pub quiet: bool,
+}
+
+impl Demo {
+    /// Runs it and gives the report.
+    pub fn run(&self) -> anyhow::Result<Report> {
+        let config = self.config();
+        let server = Server::start(&config, Arc::new(BspWorld::new(config.world_seed)))?;
+        let clock = Monotonic::start();
+        let plan = SwarmPlan {
+            server: server.address(),
+            tokens: self.tokens(&config, server.address())?,
+            threads: self.threads,
+            ramp: Duration::from_secs(1).scaled(self.clients as u64, CLIENTS_PER_SECOND),
+            seed: self.seed,
+            pace: 1.0,
+            cache_chunks_max: CACHE_CHUNKS,
+            unix_s_at_origin: unix_s(),
+        };
+        let swarm = Swarm::start(&plan, clock).context("cannot start the clients")?;
+        self.watch(&server, &swarm, clock, plan.ramp);
+        let figures = swarm.stop().context("the clients' sockets failed")?;
+        let summary = server.stop()?;
+        let report = self.report(&config, &summary, figures);
+        if let Some(path) = &self.json {
+            let json = serde_json::to_string_pretty(&report)?;
+            std::fs::write(path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(report)
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        config.world_seed = self.seed;
+        config.walk_speed_units_s = self.speed;
+        config.clients_max = config.clients_max.max(self.clients as u32);
+        config
+    }
+
+    fn tokens(&self, config: &Config, server: SocketAddr) -> anyhow::Result<Vec<ConnectToken>> {
+        let now = unix_s();
+        let random = |_| {
+            let mut bytes = [0; 88];
+            getrandom::fill(&mut bytes).map(|()| bytes)
+        };
+        let mint = |(client_id, random): (u64, [u8; 88])| {
+            let params = TokenParams {
+                protocol_id: config.protocol_id,
+                client_id,
+                create_unix_s: now,
+                expire_unix_s: now + TOKEN_LIFETIME_S,
+                timeout_s: TIMEOUT_S,
+                server_addresses: vec![server],
+                user_data: [0; 256],
+            };
+            let (nonce, keys) = random.split_first_chunk::<24>().expect("24 of 88 bytes");
+            let (up, down) = keys.split_first_chunk::<32>().expect("32 of 64 bytes");
+            let down = down.first_chunk::<32>().expect("the other 32");
+            ConnectToken::mint(&params, &DEVELOPMENT_KEY, *nonce, *up, *down).map_err(anyhow::Error::from)
+        };
+        (0..self.clients as u64)
+            .map(|id| {
+                let bytes = random(id).map_err(|e| anyhow!("no random numbers: {e}"))?;
+                mint((id, bytes))
+            })
+            .collect()
+    }
+
+    /// Waits until the time is over, drawing the progress.
+    fn watch(&self, server: &Server, swarm: &Swarm, clock: Monotonic, ramp: Duration) {
+        let began = clock.now();
+        let whole = ramp + Duration::from_secs(self.seconds);
+        let bar = ProgressBar::new(whole.as_ms());
+        if self.quiet {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let style = ProgressStyle::with_template("{elapsed:>4} {bar:24} {msg}");
+        bar.set_style(style.expect("the template is a constant").progress_chars("━╸─"));
+        while clock.now().since(began) < whole && !server.is_dead() {
+            let left = whole - clock.now().since(began);
+            clock.sleep_until(clock.now() + PROGRESS_EVERY.min(left));
+            let (live, own) = (server.live(), swarm.live());
+            let load = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
+            bar.set_position(clock.now().since(began).as_ms());
+            bar.set_message(format!(
+                "{}/{} play, tick {} us, {} overruns, {} chunks made, {} received, {} crossings, {} MB out",
+                load(&own.playable) - load(&own.lost).min(load(&own.playable)),
+                self.clients,
+                load(&live.tick_ns) / 1_000,
+                load(&live.overruns),
+                load(&live.chunks_generated),
+                load(&own.chunks),
+                load(&own.crossings),
+                load(&live.bytes_out) / 1_000_000,
+            ));
+        }
+        bar.finish_and_clear();
+    }
+
+    fn report(&self, config: &Config, summary: &Summary, figures: Figures) -> Report {
+        let tick = &summary.tick;
+        let telemetry = &tick.telemetry;
+        let phases = Phase::ALL.iter().zip(&telemetry.phases);
+        Report {
+            clients: self.clients,
+            seconds: self.seconds as f64,
+            tick_rate_hz: config.tick_rate_hz,
+            ticks: telemetry.ticks,
+            tick_us: telemetry.tick.percentiles(),
+            phases_us: phases.map(|(phase, h)| (phase.name(), h.percentiles())).collect(),
+            tick_lateness_us: telemetry.lateness.percentiles(),
+            overruns: telemetry.overruns,
+            ticks_skipped: tick.ticks_skipped,
+            chunks_generated: tick.chunks.made,
+            generate_us: tick.generate.percentiles(),
+            chunks_delivered: figures.chunks_delivered,
+            chunks_hash_failed: figures.chunks_hash_failed + figures.chunks_contradicting,
+            crossings: figures.crossings,
+            crossings_without_chunk: figures.crossings_without_chunk,
+            chunk_complete_ms: figures.chunk_complete.percentiles(),
+            enter_usable_ms: figures.enter_usable.percentiles(),
+            join_ms: figures.join.percentiles(),
+            encoded_bytes_per_chunk: figures.encoded_bytes.percentiles(),
+            fragments_sent: tick.counters.fragments_sent,
+            fragments_resent: tick.counters.fragments_resent,
+            datagrams_out: summary.udp.datagrams_out,
+            bytes_out: summary.udp.bytes_out,
+            datagrams_in: summary.udp.datagrams_in,
+            server_cpu_us_per_client_tick: summary.cpu_us_per_client_tick(),
+            clients_lost: figures.lost.len() as u64,
+            panics_caught: tick.chunks.panics,
+            stale_results: tick.chunks.stale,
+            world_hash: figures.world_hash(),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Headless clients by the thousand, and what they measured.
+//!
+//! [`swarm`] runs clients of the real client core on real sockets, each with a [`walker`] that finds its
+//! way by the chunks it has received. [`demo`] starts a server in the same process, lets a swarm loose
+//! on it, and judges the [`report`].
+
+pub mod demo;
+pub mod report;
+pub mod socket;
+pub mod swarm;
+pub mod walker;

@@ -1,0 +1,420 @@
+//! The UDP carrier: one socket, one thread, NETCODE 1.02 sessions.
+//!
+//! The thread waits for datagrams, the tick's doorbell or the next timer. It opens what comes, hands
+//! packets to the tick, seals what the tick wrote, and sends runs of equally long datagrams to one client
+//! with one call (GSO) where the kernel can.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token, Waker};
+use ninefold_protocol::connection::{
+    self, DATAGRAM_BYTES_MAX, DisconnectReason, Event, Received, ServerConfig,
+};
+use ninefold_protocol::limits::PACKET_BYTES_MAX;
+use ninefold_protocol::time::{Duration, Instant};
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{Arrival, CarrierEnd, ConnectionId, Departure};
+use crate::clock::Monotonic;
+use crate::telemetry::Live;
+
+const SOCKET: Token = Token(0);
+const DOORBELL: Token = Token(1);
+/// Bytes of one receive buffer: a whole GRO train.
+const TRAIN_BYTES: usize = 65_536;
+/// Receive calls before departures get their turn.
+const RECEIVE_CALLS_MAX: usize = 16;
+/// Departures before arrivals get their turn.
+const DEPARTURES_PER_TURN_MAX: usize = 4_096;
+/// The kernel's bound on one GSO send: 65,535 bytes less the IP and UDP headers.
+const RUN_BYTES_MAX: usize = 65_535 - 48;
+/// The thread looks at its timers at least this often.
+const WAIT_MAX: Duration = Duration::from_ms(100);
+
+/// A socket that is bound and not served yet.
+#[derive(Debug)]
+pub struct BoundUdp {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    address: SocketAddr,
+}
+
+/// A carrier that is served by its thread.
+#[derive(Debug)]
+pub struct RunningUdp {
+    waker: Arc<Waker>,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<UdpReport>,
+}
+
+/// What the carrier did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UdpReport {
+    /// Datagrams received.
+    pub datagrams_in: u64,
+    /// Bytes of those.
+    pub bytes_in: u64,
+    /// Datagrams sent.
+    pub datagrams_out: u64,
+    /// Bytes of those.
+    pub bytes_out: u64,
+    /// Calls that sent them.
+    pub send_calls: u64,
+    /// Datagrams that the kernel did not take.
+    pub send_errors: u64,
+    /// Packets dropped because the tick was behind.
+    pub arrivals_dropped: u64,
+    /// Packets for sessions that had ended.
+    pub departures_stale: u64,
+    /// Failed receive calls.
+    pub receive_errors: u64,
+    /// What the connection layer counted.
+    pub connection: connection::Counters,
+    /// CPU time of the thread, nanoseconds.
+    pub cpu_ns: u64,
+}
+
+impl BoundUdp {
+    /// Binds `listen` and asks the kernel for buffers of `buffer_bytes` each way. What it gave is logged,
+    /// with the remedy where that is less.
+    pub fn bind(listen: SocketAddr, buffer_bytes: usize) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&listen.into())?;
+        let socket = UdpSocket::from_std(socket.into());
+        let state = UdpSocketState::new((&socket).into())?;
+        let address = socket.local_addr()?;
+        let bound = BoundUdp { socket, state, address };
+        bound.raise_buffers(buffer_bytes)?;
+        Ok(bound)
+    }
+
+    /// Where it is bound.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves the socket on a thread of its own.
+    pub fn serve(
+        self,
+        config: ServerConfig,
+        end: CarrierEnd,
+        clock: Monotonic,
+        live: Arc<Live>,
+    ) -> io::Result<RunningUdp> {
+        let BoundUdp { mut socket, state, .. } = self;
+        let poll = Poll::new()?;
+        poll.registry().register(&mut socket, SOCKET, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), DOORBELL)?);
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut udp = Udp {
+            sender: Sender::new(socket, state),
+            connection: connection::Server::new(config, clock.now()),
+            generations: Vec::new(),
+            end,
+            waiting: VecDeque::new(),
+            report: UdpReport::default(),
+            live,
+        };
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("ninefold-udp".into())
+            .spawn(move || udp.run(poll, clock, &stopped))?;
+        Ok(RunningUdp { waker, stop, thread })
+    }
+
+    fn raise_buffers(&self, wanted: usize) -> io::Result<()> {
+        // Linux grants at most net.core.[rw]mem_max and reports twice what it granted.
+        let _ = self.state.set_recv_buffer_size((&self.socket).into(), wanted);
+        let _ = self.state.set_send_buffer_size((&self.socket).into(), wanted);
+        let received = self.state.recv_buffer_size((&self.socket).into())?;
+        let sent = self.state.send_buffer_size((&self.socket).into())?;
+        for (what, granted, key) in
+            [("receive", received, "net.core.rmem_max"), ("send", sent, "net.core.wmem_max")]
+        {
+            if granted < wanted {
+                tracing::warn!(
+                    granted_bytes = granted,
+                    wanted_bytes = wanted,
+                    "the kernel caps the socket's {what} buffer; bursts of many clients may be lost; \
+                     raise it with: sysctl -w {key}={wanted}"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RunningUdp {
+    /// Rings the thread after departures were written.
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Whether the thread has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Sends what was written, says goodbye to every client and ends the thread.
+    pub fn stop(self) -> std::thread::Result<UdpReport> {
+        self.stop.store(true, Ordering::Relaxed);
+        // A waker that fails leaves the thread to its next timer.
+        let _ = self.waker.wake();
+        self.thread.join()
+    }
+}
+
+/// The thread's state.
+struct Udp {
+    sender: Sender,
+    connection: connection::Server,
+    /// How often each slot was used.
+    generations: Vec<u32>,
+    end: CarrierEnd,
+    /// Comings and goings that found the lane full; they are never dropped.
+    waiting: VecDeque<Arrival>,
+    report: UdpReport,
+    live: Arc<Live>,
+}
+
+impl Udp {
+    fn run(&mut self, mut poll: Poll, clock: Monotonic, stop: &AtomicBool) -> UdpReport {
+        let mut events = Events::with_capacity(4);
+        let mut buffers = vec![0; BATCH_SIZE * TRAIN_BYTES];
+        let mut more = false;
+        while !stop.load(Ordering::Relaxed) && !self.end.departures.is_abandoned() {
+            let wait = if more { Duration::ZERO } else { self.wait(clock.now()) };
+            if let Err(error) = poll.poll(&mut events, Some(wait.into()))
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "waiting for the socket failed; the carrier ends");
+                break;
+            }
+            more = self.receive(&clock, &mut buffers);
+            more |= self.depart(&clock);
+            self.connection.handle_timeout(clock.now());
+            self.tell_events();
+            self.flush_connection(clock.now());
+            self.publish();
+        }
+        self.say_goodbye(&clock);
+        self.publish();
+        self.report.connection = *self.connection.counters();
+        self.report.cpu_ns = crate::clock::thread_cpu_ns();
+        self.report
+    }
+
+    fn wait(&self, now: Instant) -> Duration {
+        self.connection.next_deadline().since(now).min(WAIT_MAX)
+    }
+
+    /// Takes what came; says whether there may be more.
+    fn receive(&mut self, clock: &Monotonic, buffers: &mut [u8]) -> bool {
+        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        for _ in 0..RECEIVE_CALLS_MAX {
+            let mut trains = buffers.chunks_exact_mut(TRAIN_BYTES);
+            let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
+                std::array::from_fn(|_| IoSliceMut::new(trains.next().expect("one for each message")));
+            let messages = match self.sender.receive(&mut slices, &mut metas) {
+                Ok(messages) => messages,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(_) => {
+                    self.report.receive_errors += 1;
+                    continue;
+                }
+            };
+            let now = clock.now();
+            for (meta, train) in metas[..messages].iter().zip(buffers.chunks_exact_mut(TRAIN_BYTES)) {
+                for datagram in train[..meta.len].chunks_mut(meta.stride.max(1)) {
+                    self.take(now, meta.addr, datagram);
+                }
+            }
+            self.flush_connection(now);
+        }
+        true
+    }
+
+    fn take(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
+        self.report.datagrams_in += 1;
+        self.report.bytes_in += datagram.len() as u64;
+        if let Received::Payload { slot, bytes } = self.connection.handle(now, from, datagram) {
+            let generation = self.generations[slot as usize];
+            let arrival = Arrival::Packet(ConnectionId { slot, generation });
+            // While comings wait for room, packets behind them would overtake them.
+            if !self.waiting.is_empty() || self.end.arrivals.push(arrival, bytes).is_err() {
+                self.report.arrivals_dropped += 1;
+            }
+        }
+        self.tell_events();
+    }
+
+    fn tell_events(&mut self) {
+        while let Some(event) = self.connection.poll_event() {
+            let arrival = match event {
+                Event::Connected { slot, client_id, .. } => {
+                    let index = slot as usize;
+                    if self.generations.len() <= index {
+                        self.generations.resize(index + 1, 0);
+                    }
+                    self.generations[index] = self.generations[index].wrapping_add(1);
+                    let generation = self.generations[index];
+                    Arrival::Connected { connection: ConnectionId { slot, generation }, client_id }
+                }
+                Event::Disconnected { reason: DisconnectReason::ByServer, .. } => continue,
+                Event::Disconnected { slot, .. } => {
+                    let generation = self.generations[slot as usize];
+                    Arrival::Disconnected(ConnectionId { slot, generation })
+                }
+            };
+            self.waiting.push_back(arrival);
+        }
+        while let Some(arrival) = self.waiting.front().copied() {
+            if self.end.arrivals.push(arrival, &[]).is_err() {
+                break;
+            }
+            self.waiting.pop_front();
+        }
+    }
+
+    /// Seals and sends what the tick wrote; says whether there is more.
+    fn depart(&mut self, clock: &Monotonic) -> bool {
+        let now = clock.now();
+        let mut head = [0; PACKET_BYTES_MAX];
+        for _ in 0..DEPARTURES_PER_TURN_MAX {
+            let Some((departure, head)) = self.end.departures.pop(&mut head) else {
+                self.sender.flush(&mut self.report);
+                return false;
+            };
+            match departure {
+                Departure::Packet { connection, tail } => {
+                    let ConnectionId { slot, generation } = connection;
+                    if self.generations.get(slot as usize) != Some(&generation) {
+                        self.report.departures_stale += 1;
+                        continue;
+                    }
+                    let parts: [&[u8]; 2] = [head, &tail];
+                    let room = self.sender.room(&mut self.report, PACKET_BYTES_MAX);
+                    match self.connection.seal(now, slot, &parts, room) {
+                        Ok((to, bytes)) => self.sender.sealed(to, bytes, &mut self.report),
+                        Err(_) => self.report.departures_stale += 1,
+                    }
+                }
+                Departure::Disconnect(ConnectionId { slot, generation }) => {
+                    if self.generations.get(slot as usize) == Some(&generation) {
+                        self.connection.disconnect(slot);
+                    }
+                }
+            }
+        }
+        self.sender.flush(&mut self.report);
+        true
+    }
+
+    /// Sends what the connection layer itself has to say.
+    fn flush_connection(&mut self, now: Instant) {
+        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        while let Some(transmit) = self.connection.poll_transmit(now, &mut buffer) {
+            self.sender.send(transmit.to, &buffer[..transmit.bytes], 1, &mut self.report);
+        }
+    }
+
+    fn say_goodbye(&mut self, clock: &Monotonic) {
+        while self.depart(clock) {}
+        let now = clock.now();
+        self.connection.disconnect_all();
+        self.flush_connection(now);
+    }
+
+    fn publish(&self) {
+        let UdpReport { datagrams_in, datagrams_out, bytes_out, .. } = self.report;
+        self.live.datagrams_in.store(datagrams_in, Ordering::Relaxed);
+        self.live.datagrams_out.store(datagrams_out, Ordering::Relaxed);
+        self.live.bytes_out.store(bytes_out, Ordering::Relaxed);
+    }
+}
+
+/// Sends runs of equally long datagrams to one address with one call.
+struct Sender {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    /// Sealed datagrams of one run, one behind the other.
+    run: Vec<u8>,
+    run_bytes: usize,
+    run_datagrams: usize,
+    segment_bytes: usize,
+    to: SocketAddr,
+}
+
+impl Sender {
+    fn new(socket: UdpSocket, state: UdpSocketState) -> Self {
+        let to = SocketAddr::from(([0, 0, 0, 0], 0));
+        let run = vec![0; RUN_BYTES_MAX + DATAGRAM_BYTES_MAX];
+        Sender { socket, state, run, run_bytes: 0, run_datagrams: 0, segment_bytes: 0, to }
+    }
+
+    fn receive(&self, slices: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> io::Result<usize> {
+        self.state.recv((&self.socket).into(), slices, metas)
+    }
+
+    /// Room for one more datagram behind the run.
+    fn room(&mut self, report: &mut UdpReport, bytes: usize) -> &mut [u8] {
+        if self.run_bytes + bytes + DATAGRAM_BYTES_MAX - PACKET_BYTES_MAX > RUN_BYTES_MAX {
+            self.flush(report);
+        }
+        &mut self.run[self.run_bytes..]
+    }
+
+    /// The datagram that was just sealed into [`Sender::room`] is `bytes` long and goes to `to`.
+    fn sealed(&mut self, to: SocketAddr, bytes: usize, report: &mut UdpReport) {
+        let fits = self.run_datagrams > 0
+            && to == self.to
+            && bytes <= self.segment_bytes
+            && self.run_datagrams < self.state.max_gso_segments();
+        if !fits {
+            let start = self.run_bytes;
+            self.flush(report);
+            self.run.copy_within(start..start + bytes, 0);
+            self.to = to;
+            self.segment_bytes = bytes;
+        }
+        self.run_bytes += bytes;
+        self.run_datagrams += 1;
+        // Only the last datagram of a run may be shorter.
+        if bytes < self.segment_bytes {
+            self.flush(report);
+        }
+    }
+
+    /// Sends the run.
+    fn flush(&mut self, report: &mut UdpReport) {
+        if self.run_datagrams == 0 {
+            return;
+        }
+        let bytes = std::mem::take(&mut self.run_bytes);
+        let datagrams = std::mem::take(&mut self.run_datagrams);
+        self.send(self.to, &self.run[..bytes], datagrams, report);
+    }
+
+    /// Sends `datagrams` datagrams of [`Sender::segment_bytes`] each, the last one perhaps shorter. What
+    /// the kernel does not take is lost as if on the wire: the link notices and sends it again.
+    fn send(&self, to: SocketAddr, contents: &[u8], datagrams: usize, report: &mut UdpReport) {
+        let segment_size = (datagrams > 1).then_some(self.segment_bytes);
+        let transmit = Transmit { destination: to, ecn: None, contents, segment_size, src_ip: None };
+        report.send_calls += 1;
+        match self.state.try_send((&self.socket).into(), &transmit) {
+            Ok(()) => {
+                report.datagrams_out += datagrams as u64;
+                report.bytes_out += contents.len() as u64;
+            }
+            Err(_) => report.send_errors += datagrams as u64,
+        }
+    }
+}

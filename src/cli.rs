@@ -1,0 +1,175 @@
+//! The command line: which command, and what its flags say about the configuration.
+//!
+//! The flags come from the table of keys. Their values are read by the configuration, so that a wrong
+//! value is told the same way wherever it was said.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgMatches, Command, value_parser};
+use ninefold::config::{KEYS, Sources};
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// Run a server.
+    Serve(Sources),
+    /// Print the effective configuration.
+    Config(Sources),
+    /// Print this text: help or the version.
+    Tell(String),
+}
+
+/// A command line that cannot be understood, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; see `ninefold --help`")]
+pub struct UsageError(String);
+
+/// Reads the arguments, the program's name first. The environment is passed through.
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    env: Vec<(OsString, OsString)>,
+) -> Result<Request, UsageError> {
+    let matches = match command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                return Ok(Request::Tell(error.render().to_string()));
+            }
+            _ => return Err(usage_error(&error)),
+        },
+    };
+    Ok(match matches.subcommand() {
+        Some(("config", matches)) => Request::Config(sources(matches, env)),
+        Some((_, matches)) => Request::Serve(sources(matches, env)),
+        None => Request::Serve(sources(&matches, env)),
+    })
+}
+
+fn command() -> Command {
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .global(true)
+        .help("Read the configuration from this TOML file");
+    let keys = KEYS.iter().map(|key| {
+        let summary = key.explanation.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+        let allowed = (key.allowed)();
+        let allowed = if allowed.is_empty() { allowed } else { format!(" [allowed: {allowed}]") };
+        let origin = format!("[default: {}]{allowed} [env: {}]", key.default_toml(), key.env_name());
+        let first = summary.split_inclusive(". ").next().unwrap_or_default().trim().to_owned();
+        Arg::new(key.name)
+            .long(key.flag_name())
+            .value_name("VALUE")
+            .value_parser(value_parser!(OsString))
+            .allow_negative_numbers(true)
+            .global(true)
+            .help_heading("Configuration")
+            .help(first)
+            .long_help(format!("{summary}\n{origin}"))
+    });
+    Command::new("ninefold")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A low-latency UDP game server for worlds too large to load")
+        .after_help(
+            "Without a command it serves. A flag goes before the environment, the environment before the \
+             file,\nthe file before the default. `ninefold config` prints and explains every key.",
+        )
+        .disable_help_subcommand(true)
+        .arg(file)
+        .args(keys)
+        .subcommand(Command::new("serve").about("Run a server until Ctrl-C or SIGTERM"))
+        .subcommand(
+            Command::new("config").about("Print the effective configuration, each key explained, as TOML"),
+        )
+}
+
+fn sources(matches: &ArgMatches, env: Vec<(OsString, OsString)>) -> Sources {
+    let said = |name: &str| matches.get_one::<OsString>(name).cloned();
+    let flags = KEYS.iter().filter_map(|key| Some((key.name.to_owned(), said(key.name)?))).collect();
+    Sources { file: matches.get_one::<PathBuf>("config").cloned(), env, flags }
+}
+
+/// The first line of what clap would print over many.
+fn usage_error(error: &clap::Error) -> UsageError {
+    let rendered = error.render().to_string();
+    let line = rendered.lines().next().unwrap_or_default();
+    let mut line = line.strip_prefix("error: ").unwrap_or(line).to_owned();
+    let meant = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand];
+    let meant = meant.iter().find_map(|kind| match error.get(*kind)? {
+        ContextValue::String(one) => Some(one.clone()),
+        ContextValue::Strings(some) => some.first().cloned(),
+        _ => None,
+    });
+    if let Some(meant) = meant {
+        line.push_str(&format!("; did you mean `{meant}`?"));
+    }
+    UsageError(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(args: &[&str]) -> Result<Request, UsageError> {
+        parse(std::iter::once("ninefold").chain(args.iter().copied()).map(OsString::from), Vec::new())
+    }
+
+    fn error(args: &[&str]) -> String {
+        ask(args).expect_err("it is wrong").to_string()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_serves() {
+        assert!(matches!(ask(&[]), Ok(Request::Serve(_))));
+        let Ok(Request::Serve(sources)) = ask(&["--tick-rate-hz", "30"]) else { panic!() };
+        assert_eq!(sources.flags, [("tick_rate_hz".to_owned(), OsString::from("30"))]);
+    }
+
+    #[test]
+    fn flags_stand_before_or_after_the_command() {
+        for args in [["--world-seed=5", "config"], ["config", "--world-seed=5"]] {
+            let Ok(Request::Config(sources)) = ask(&args) else { panic!("{args:?}") };
+            assert_eq!(sources.flags, [("world_seed".to_owned(), OsString::from("5"))]);
+        }
+    }
+
+    #[test]
+    fn a_negative_number_reaches_the_configuration() {
+        let Ok(Request::Serve(sources)) = ask(&["--world-seed", "-1"]) else { panic!() };
+        assert_eq!(sources.flags[0].1, "-1");
+    }
+
+    #[test]
+    fn mistakes_are_one_line_and_find_what_was_meant() {
+        let line = error(&["--tick-rate", "3"]);
+        assert!(line.contains("--tick-rate") && line.contains("did you mean `--tick-rate-hz`"), "{line}");
+        let line = error(&["serv"]);
+        assert!(line.contains("serv") && line.contains("`serve`"), "{line}");
+        let line = error(&["--listen"]);
+        assert!(line.contains("--listen"), "{line}");
+        let line = error(&["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:2"]);
+        assert!(line.contains("multiple times"), "{line}");
+        for args in [&["--tick-rate", "3"][..], &["serv"], &["--listen"], &["--bogus"], &["serve", "x"]] {
+            assert_eq!(error(args).lines().count(), 1, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn help_names_every_key_with_its_default_and_variable() {
+        let Ok(Request::Tell(help)) = ask(&["--help"]) else { panic!() };
+        for key in KEYS {
+            assert!(help.contains(&format!("--{}", key.flag_name())), "{}", key.name);
+            assert!(help.contains(&key.env_name()), "{}", key.name);
+        }
+        let Ok(Request::Tell(version)) = ask(&["--version"]) else { panic!() };
+        assert_eq!(version.trim(), format!("ninefold {}", env!("CARGO_PKG_VERSION")));
+    }
+}

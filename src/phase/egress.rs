@@ -1,0 +1,108 @@
+//! Writes the packets that were planned and hands them to the carrier, which seals and sends them.
+//!
+//! Work: what the plan holds; a client with a long queue of reliable messages gets at most
+//! [`CONTROL_PACKETS_MAX`] packets of them.
+
+use bytes::Bytes;
+use ninefold_protocol::frame::kind;
+use ninefold_protocol::limits::PACKET_BYTES_MAX;
+use ninefold_protocol::time::Instant;
+use zerocopy::IntoBytes;
+
+use super::{Pick, Plan};
+use crate::carrier::lane;
+use crate::carrier::{ConnectionId, Departure};
+use crate::sending::Token;
+use crate::session::{Session, Sessions, Stage};
+use crate::telemetry::Counters;
+
+/// Packets without a fragment that one client may get in a tick.
+const CONTROL_PACKETS_MAX: usize = 4;
+
+/// Sends what was planned. Clients whose time to leave has come are moved to `departed`.
+pub fn egress(
+    now: Instant,
+    plan: &Plan,
+    sessions: &mut Sessions,
+    departures: &mut lane::Sender<Departure>,
+    departed: &mut Vec<Box<Session>>,
+    counters: &mut Counters,
+) {
+    for planned in &plan.clients {
+        let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
+        let connection = session.connection;
+        let positions = &plan.positions[planned.positions.clone()];
+        send_control(now, session, positions, departures, counters);
+        for pick in &plan.picks[planned.picks.clone()] {
+            send_fragment(now, session, *pick, departures, counters);
+        }
+        if session.has_left(now) && departures.push(Departure::Disconnect(connection), &[]).is_ok() {
+            counters.clients_disconnected += 1;
+            departed.extend(sessions.remove(connection));
+        }
+    }
+}
+
+/// Acknowledgements, reliable messages and positions.
+fn send_control(
+    now: Instant,
+    session: &mut Session,
+    mut positions: &[u8],
+    departures: &mut lane::Sender<Departure>,
+    counters: &mut Counters,
+) {
+    let mut buffer = [0; PACKET_BYTES_MAX];
+    for _ in 0..CONTROL_PACKETS_MAX {
+        if positions.is_empty() && !session.link.wants_to_send() {
+            return;
+        }
+        if departures.room(PACKET_BYTES_MAX) == 0 {
+            counters.egress_skipped += 1;
+            return;
+        }
+        let mut packet = session.link.packet(now, &mut buffer);
+        if !positions.is_empty() && packet.fits(positions.len()) {
+            packet.push(kind::POSITIONS, &[positions]);
+            positions = &[];
+        }
+        let Some(built) = packet.finish() else { return };
+        hand_over(session.connection, &buffer[..built.head_bytes], Bytes::new(), departures, counters);
+    }
+}
+
+fn send_fragment(
+    now: Instant,
+    session: &mut Session,
+    pick: Pick,
+    departures: &mut lane::Sender<Departure>,
+    counters: &mut Counters,
+) {
+    let mut buffer = [0; PACKET_BYTES_MAX];
+    let sending = &session.view.sendings()[pick.sending];
+    let (header, tail) = sending.fragmenter.fragment(pick.index);
+    let token = Token { sending: sending.id, index: pick.index };
+    let mut packet = session.link.packet(now, &mut buffer);
+    packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), tail.len()).token(token);
+    let built = packet.finish().expect("it has a fragment in it");
+    hand_over(session.connection, &buffer[..built.head_bytes], tail, departures, counters);
+}
+
+fn hand_over(
+    connection: ConnectionId,
+    head: &[u8],
+    tail: Bytes,
+    departures: &mut lane::Sender<Departure>,
+    counters: &mut Counters,
+) {
+    counters.packets_out += 1;
+    counters.packet_bytes_out += (head.len() + tail.len()) as u64;
+    let pushed = departures.push(Departure::Packet { connection, tail }, head);
+    debug_assert!(pushed.is_ok(), "room was asked for, and only the tick writes here");
+}
+
+impl Session {
+    /// Whether its time to leave has come: it has heard why, or does not answer.
+    fn has_left(&self, now: Instant) -> bool {
+        matches!(self.stage, Stage::Leaving(by) if now >= by || self.link.reliable_is_settled())
+    }
+}

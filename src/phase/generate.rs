@@ -1,0 +1,117 @@
+//! Asks for missing chunks, nearest client first, and takes in finished ones.
+//!
+//! Work: the take-in budget (a count and a time), the requests handed out up to `making_max`, and the
+//! missing chunks of the clients that miss any.
+
+use std::sync::Arc;
+
+use ninefold_protocol::frame::{ChunkAt, ChunkKey, Message};
+use ninefold_protocol::time::Instant;
+use ninefold_world::{CHUNK_UNITS, Chunk, ChunkCoord, LocalPosition, Position};
+
+use super::ingress::UNAVAILABLE;
+use crate::chunk::{ChunkService, ChunkState, Urgency, Workshop};
+use crate::crowd::Crowd;
+use crate::rules::Rules;
+use crate::session::{Session, Sessions, Stage};
+use crate::telemetry::Counters;
+use crate::view::{RING_CHUNKS, RingState};
+
+/// Keeps the rings whole. `clock_ns` only bounds the time spent on taking in.
+#[allow(clippy::too_many_arguments)]
+pub fn generate<W: Workshop>(
+    now: Instant,
+    tick: u64,
+    rules: &Rules,
+    clock_ns: &dyn Fn() -> u64,
+    sessions: &mut Sessions,
+    chunks: &mut ChunkService<W>,
+    crowd: &mut Crowd,
+    counters: &mut Counters,
+) {
+    let until_ns = clock_ns() + rules.take_in_time_per_tick.as_us() * 1_000;
+    chunks.take_in(now, rules.take_in_chunks_per_tick, &mut || clock_ns() < until_ns);
+    for session in sessions.iter_mut().filter(|s| s.view.missing() > 0) {
+        urge(session, chunks);
+    }
+    chunks.dispatch(now);
+    for session in sessions.iter_mut() {
+        if session.view.missing() > 0 {
+            adopt(now, session, chunks, counters);
+        }
+        if let Stage::Spawning(coord) = session.stage {
+            spawn(now, tick, session, coord, crowd, counters);
+        }
+    }
+}
+
+/// Says how near the client is to what it misses.
+fn urge<W: Workshop>(session: &Session, chunks: &mut ChunkService<W>) {
+    let active = session.view.active();
+    for place in session.view.ring() {
+        if !matches!(place.state, RingState::Missing) {
+            continue;
+        }
+        if Some(place.coord) == active {
+            chunks.urge(place.coord, Urgency::active());
+        } else {
+            chunks.urge(place.coord, Urgency::neighbour(distance_squared(session.position, place.coord)));
+        }
+    }
+}
+
+/// From a position to the nearest point of a chunk, squared, in units.
+pub(super) fn distance_squared(from: Position, to: ChunkCoord) -> u64 {
+    let size = f64::from(CHUNK_UNITS);
+    let (left, top) = to.origin();
+    let dx = (left - from.x).max(from.x - (left + size)).max(0.0);
+    let dz = (top - from.z).max(from.z - (top + size)).max(0.0);
+    (dx * dx + dz * dz) as u64
+}
+
+/// Gives the client what has become ready or failed in its ring.
+fn adopt<W: Workshop>(
+    now: Instant,
+    session: &mut Session,
+    chunks: &ChunkService<W>,
+    counters: &mut Counters,
+) {
+    let missing: smallvec::SmallVec<[ChunkCoord; RING_CHUNKS]> = (session.view.ring().iter())
+        .filter(|r| matches!(r.state, RingState::Missing))
+        .map(|r| r.coord)
+        .collect();
+    for coord in missing {
+        match chunks.state(coord) {
+            ChunkState::Ready(ready) => session.view.on_ready(ready),
+            ChunkState::Failed => {
+                session.view.on_unavailable(coord, Arc::new(Chunk::safe(coord)));
+                counters.chunks_unavailable += 1;
+                let key = ChunkKey { cx: coord.cx, cy: 0, cz: coord.cz };
+                let at = ChunkAt { key, version: 0 };
+                session.send(now, &Message::ChunkUnavailable(at, UNAVAILABLE), counters);
+            }
+            ChunkState::Absent | ChunkState::Queued | ChunkState::Making => {}
+        }
+    }
+}
+
+/// Puts the player into the world once the chunk it will stand in is there.
+fn spawn(
+    now: Instant,
+    tick: u64,
+    session: &mut Session,
+    coord: ChunkCoord,
+    crowd: &mut Crowd,
+    counters: &mut Counters,
+) {
+    let Some(chunk) = session.view.chunk(coord) else { return };
+    let position = chunk.spawn(session.client_id);
+    let local = LocalPosition::try_from(position).expect("a spawn point lies in its chunk");
+    session.position = position;
+    session.local = local;
+    session.local_told = local;
+    session.stage = Stage::Playing;
+    crowd.insert(tick, session.player(), local);
+    counters.clients_spawned += 1;
+    session.send(now, &Message::ChunkEnter { cx: coord.cx, cz: coord.cz }, counters);
+}

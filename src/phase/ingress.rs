@@ -1,0 +1,220 @@
+//! What arrived becomes session state and inputs.
+//!
+//! Work: the arrivals that waited when the tick began, at most [`PACKETS_PER_TICK_MAX`] packets of one
+//! client, and each client's timers once.
+
+use ninefold_protocol::frame::{
+    ChunkKey, ENCODING_BSP_BIT, Hello, Input, Message, PROTOCOL_VERSION, RawMessage, RefuseReason,
+    UnavailableReason, Welcome, kind,
+};
+use ninefold_protocol::limits::PACKET_BYTES_MAX;
+use ninefold_protocol::link::Outcome;
+use ninefold_protocol::time::Instant;
+use ninefold_world::ChunkCoord;
+
+use crate::carrier::lane;
+use crate::carrier::{Arrival, ConnectionId};
+use crate::phase::interest::spawn_chunk;
+use crate::rules::{CHUNK_REQUESTS_PER_TICK_MAX, LEAVE_AFTER, PACKETS_PER_TICK_MAX, Rules};
+use crate::session::{Session, Sessions, Stage};
+use crate::telemetry::Counters;
+use crate::view::{Acked, Requested};
+
+/// Takes what arrived. Clients that went are moved to `departed` for the later phases to forget.
+pub fn ingress(
+    now: Instant,
+    tick: u64,
+    rules: &Rules,
+    arrivals: &mut lane::Receiver<Arrival>,
+    sessions: &mut Sessions,
+    departed: &mut Vec<Box<Session>>,
+    counters: &mut Counters,
+) {
+    let mut buffer = [0; PACKET_BYTES_MAX];
+    for _ in 0..arrivals.len() {
+        let Some((arrival, packet)) = arrivals.pop(&mut buffer) else { break };
+        match arrival {
+            Arrival::Connected { connection, client_id } => {
+                counters.clients_connected += 1;
+                let session = Session::new(now, connection, client_id, rules.known_chunks_max);
+                departed.extend(sessions.insert(session));
+            }
+            Arrival::Packet(connection) => {
+                packet_arrived(now, tick, rules, connection, packet, sessions, counters);
+            }
+            Arrival::Disconnected(connection) => match sessions.remove(connection) {
+                Some(session) => {
+                    counters.clients_disconnected += 1;
+                    departed.push(session);
+                }
+                None => counters.arrivals_stale += 1,
+            },
+        }
+    }
+    for session in sessions.iter_mut() {
+        session.packets_this_tick = 0;
+        session.link.handle_timeout(now);
+        settle(session, counters);
+    }
+}
+
+fn packet_arrived(
+    now: Instant,
+    tick: u64,
+    rules: &Rules,
+    connection: ConnectionId,
+    packet: &[u8],
+    sessions: &mut Sessions,
+    counters: &mut Counters,
+) {
+    counters.packets_in += 1;
+    counters.packet_bytes_in += packet.len() as u64;
+    let Some(session) = sessions.get_mut(connection) else {
+        counters.arrivals_stale += 1;
+        return;
+    };
+    session.packets_this_tick += 1;
+    if session.packets_this_tick > PACKETS_PER_TICK_MAX {
+        counters.packets_over_limit += 1;
+        return;
+    }
+    let Ok(frames) = session.link.handle_packet(now, packet) else {
+        counters.packets_refused += 1;
+        return;
+    };
+    for (kind, body) in frames {
+        match kind {
+            kind::INPUT => match Input::parse(body) {
+                Ok(input) => take_input(now, session, input, counters),
+                Err(_) => counters.frames_refused += 1,
+            },
+            _ => counters.frames_unknown += 1,
+        }
+    }
+    settle(session, counters);
+    let mut requests = 0;
+    while let Some(raw) = session.link.poll_message() {
+        take_message(now, tick, rules, session, &raw, &mut requests, counters);
+    }
+}
+
+fn take_input(now: Instant, session: &mut Session, input: Input, counters: &mut Counters) {
+    let ahead = input.sequence.get().wrapping_sub(session.input.sequence.get());
+    if ahead == 0 || ahead > u32::MAX / 2 {
+        counters.inputs_old += 1;
+        return;
+    }
+    session.input = input;
+    session.input_at = now;
+}
+
+/// Hears from the link what became of fragments.
+fn settle(session: &mut Session, counters: &mut Counters) {
+    while let Some(outcome) = session.link.poll_outcome() {
+        match outcome {
+            Outcome::Acked(token) => {
+                if let Acked::Whole(_) = session.view.on_acked(token) {
+                    counters.chunks_delivered += 1;
+                }
+            }
+            Outcome::Lost(token) => session.view.on_lost(token),
+        }
+    }
+}
+
+fn take_message(
+    now: Instant,
+    tick: u64,
+    rules: &Rules,
+    session: &mut Session,
+    raw: &RawMessage,
+    requests: &mut u32,
+    counters: &mut Counters,
+) {
+    let Ok(message) = Message::decode(raw) else {
+        counters.frames_refused += 1;
+        return;
+    };
+    match message {
+        Message::Hello(hello) => greet(now, tick, rules, session, hello, counters),
+        Message::ChunkForget(at) => {
+            let Some(coord) = on_the_ground(at.key) else {
+                counters.frames_refused += 1;
+                return;
+            };
+            counters.chunks_forgotten += 1;
+            session.view.forget(coord, at.version);
+        }
+        Message::ChunkRequest(key) => {
+            *requests += 1;
+            if *requests > CHUNK_REQUESTS_PER_TICK_MAX {
+                counters.chunk_requests_refused += 1;
+                return;
+            }
+            request(session, key, counters);
+        }
+        Message::Unknown(_) => counters.frames_unknown += 1,
+        // What only a server says.
+        Message::Welcome(_)
+        | Message::Refuse(_)
+        | Message::ChunkEnter { .. }
+        | Message::ChunkUnavailable(..) => counters.frames_refused += 1,
+    }
+}
+
+fn greet(
+    now: Instant,
+    tick: u64,
+    rules: &Rules,
+    session: &mut Session,
+    hello: Hello,
+    counters: &mut Counters,
+) {
+    if session.stage != Stage::Greeting {
+        counters.frames_refused += 1;
+        return;
+    }
+    let refusal = if !(hello.version_min..=hello.version_max).contains(&PROTOCOL_VERSION) {
+        Some(RefuseReason::Version { min: PROTOCOL_VERSION, max: PROTOCOL_VERSION })
+    } else if hello.encodings & ENCODING_BSP_BIT == 0 {
+        Some(RefuseReason::Encoding(ENCODING_BSP_BIT))
+    } else {
+        None
+    };
+    let answer = match refusal {
+        Some(reason) => {
+            counters.clients_refused += 1;
+            session.stage = Stage::Leaving(now + LEAVE_AFTER);
+            Message::Refuse(reason)
+        }
+        None => {
+            session.stage = Stage::Spawning(spawn_chunk(session.client_id, rules));
+            Message::Welcome(Welcome {
+                version: PROTOCOL_VERSION,
+                tick_rate_hz: rules.tick_rate_hz as u16,
+                player: session.player(),
+                world_id: rules.world_id,
+                tick,
+            })
+        }
+    };
+    session.send(now, &answer, counters);
+}
+
+fn request(session: &mut Session, key: ChunkKey, counters: &mut Counters) {
+    let requested = on_the_ground(key).map_or(Requested::NotInRing, |coord| session.view.request(coord));
+    match requested {
+        Requested::Coming => counters.chunks_requested += 1,
+        Requested::NotInRing => counters.chunk_requests_refused += 1,
+        // It was told once, reliably; a client that asks again gets no second answer to count on.
+        Requested::Unavailable => counters.chunks_requested += 1,
+    }
+}
+
+/// This world has one floor.
+fn on_the_ground(key: ChunkKey) -> Option<ChunkCoord> {
+    (key.cy == 0).then_some(ChunkCoord { cx: key.cx, cz: key.cz })
+}
+
+/// The reason that goes with a chunk that cannot be made.
+pub(super) const UNAVAILABLE: UnavailableReason = UnavailableReason::Failed;

@@ -1,0 +1,60 @@
+//! The phases of a tick, one function each. Their signatures say what they read and write; the head of
+//! each file says how much work it does at most.
+
+mod egress;
+mod generate;
+mod ingress;
+mod interest;
+mod replicate;
+mod simulate;
+mod stream;
+
+pub use egress::egress;
+pub use generate::generate;
+pub use ingress::ingress;
+pub use interest::interest;
+pub use replicate::replicate;
+pub use simulate::simulate;
+pub use stream::stream;
+
+use std::ops::Range;
+
+/// What the tick has decided to send, before it is written into packets. Reused from tick to tick.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// One entry for each client to which something may go, in the order of slots.
+    pub clients: Vec<Planned>,
+    /// Bodies of positions frames.
+    pub positions: Vec<u8>,
+    /// Chunk fragments.
+    pub picks: Vec<Pick>,
+}
+
+/// What goes to one client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// Which.
+    pub slot: usize,
+    /// Its positions frame in [`Plan::positions`], empty for none.
+    pub positions: Range<usize>,
+    /// Its fragments in [`Plan::picks`].
+    pub picks: Range<usize>,
+}
+
+/// A fragment that goes to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pick {
+    /// Place among the client's sendings.
+    pub sending: usize,
+    /// Which fragment.
+    pub index: u16,
+}
+
+impl Plan {
+    /// Forgets the last tick.
+    pub fn clear(&mut self) {
+        self.clients.clear();
+        self.positions.clear();
+        self.picks.clear();
+    }
+}

@@ -1,0 +1,48 @@
+//! The numbers that the tick goes by, taken from the configuration once.
+
+use ninefold_protocol::time::Duration;
+
+/// What the tick may do and how much of it.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Ticks a second.
+    pub tick_rate_hz: u32,
+    /// Names the world to clients.
+    pub world_id: u64,
+    /// Full walking speed, units a second.
+    pub walk_speed_units_s: u32,
+    /// Clients come into the world in the square of chunks this far around the origin.
+    pub spawn_radius_chunks: u32,
+    /// Fragments of the active chunk per client and tick.
+    pub active_fragments_per_tick: usize,
+    /// Fragments of all neighbours together per client and tick.
+    pub neighbour_fragments_per_tick: usize,
+    /// Unacknowledged bytes of one client at which chunk fragments wait.
+    pub in_flight_bytes_max: usize,
+    /// Chunks that the server remembers a client to hold.
+    pub known_chunks_max: usize,
+    /// Finished chunks taken in per tick.
+    pub take_in_chunks_per_tick: usize,
+    /// Time for taking in finished chunks per tick.
+    pub take_in_time_per_tick: Duration,
+}
+
+/// Packets that one client may send in a tick; more are dropped and counted.
+pub const PACKETS_PER_TICK_MAX: u32 = 64;
+/// Requests for chunks that one client may make in a tick.
+pub const CHUNK_REQUESTS_PER_TICK_MAX: u32 = 9;
+/// A wish to walk is believed for this long after the input that said so.
+pub const INPUT_HOLD: Duration = Duration::from_ms(250);
+/// Positions go out in this many ticks after the last change in a client's ring, since each may be lost.
+pub const POSITIONS_REPEATS: u32 = 3;
+/// Without any change they go out every so many ticks.
+pub const POSITIONS_IDLE_TICKS: u64 = 15;
+/// A client that was told to go is gone after this long even if it does not answer.
+pub const LEAVE_AFTER: Duration = Duration::from_ms(500);
+
+impl Rules {
+    /// The time of one tick, rounded down to a microsecond.
+    pub fn period(&self) -> Duration {
+        Duration::from_us(1_000_000 / u64::from(self.tick_rate_hz))
+    }
+}

@@ -1,0 +1,277 @@
+//! The outermost layer: sockets, clocks, threads, secrets.
+//!
+//! ```text
+//!   ninefold-tick   owns the simulation, wakes at each deadline
+//!   ninefold-udp    owns the socket and the sessions' keys
+//!   workers         make chunks
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use mio::Waker;
+use ninefold_protocol::connection::{DEVELOPMENT_KEY, ServerConfig};
+use ninefold_protocol::time::Duration;
+use ninefold_world::{ChunkCoord, Generator};
+
+use crate::carrier::udp::{BoundUdp, RunningUdp};
+use crate::carrier::{self, TickEnd};
+use crate::chunk::{ChunkService, Pool};
+use crate::clock::{Due, Monotonic, TickClock, thread_cpu_ns};
+use crate::config::Config;
+use crate::rules::Rules;
+use crate::summary::{Summary, TickReport};
+use crate::telemetry::{Live, TickTelemetry};
+use crate::tick::Tick;
+
+/// Commands that may wait for the tick.
+const COMMANDS_MAX: usize = 64;
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {}", listen_advice(.error))]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The key file cannot be used.
+    #[error("private_key_file {path}: {why}")]
+    Key {
+        /// Which file.
+        path: String,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// Without a key anybody could connect.
+    #[error(
+        "listen {0} is not a loopback address and no private_key_file is set: anybody could connect with \
+         the published development key; set private_key_file or listen on 127.0.0.1"
+    )]
+    NoKey(SocketAddr),
+    /// A thread or a system call failed.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+    /// The system has no random numbers.
+    #[error("cannot start: no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// Why a server ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the {0} thread panicked; its message is above")]
+pub struct Died(&'static str);
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    live: Arc<Live>,
+    stop: Arc<AtomicBool>,
+    commands: Sender<Command>,
+    tick: JoinHandle<TickReport>,
+    udp: RunningUdp,
+}
+
+/// What can be asked of a running simulation.
+#[derive(Debug, Clone, Copy)]
+enum Command {
+    Teleport { client_id: u64, to: ChunkCoord },
+}
+
+impl Server {
+    /// Starts the threads. Clients can connect when this returns.
+    pub fn start(config: &Config, generator: Arc<dyn Generator>) -> Result<Server, StartError> {
+        let clock = Monotonic::start();
+        let unix_s_at_origin = unix_s();
+        let private_key = private_key(config)?;
+        let bound = BoundUdp::bind(config.listen, config.socket_buffer_bytes as usize)
+            .map_err(|error| StartError::Listen { address: config.listen, error })?;
+        let address = bound.address();
+        let public_addresses =
+            if config.public_addrs.is_empty() { vec![address] } else { config.public_addrs.clone() };
+        let udp_config = ServerConfig {
+            protocol_id: config.protocol_id,
+            private_key,
+            public_addresses,
+            clients_max: config.clients_max,
+            unix_s_at_origin,
+            challenge_key: random()?,
+            hash_seed: random()?,
+        };
+        let (tick_end, carrier_end) = carrier::ends();
+        let live = Arc::new(Live::default());
+        let udp = bound.serve(udp_config, carrier_end, clock, Arc::clone(&live))?;
+        let pool = Pool::start(generator, config.workers(), config.chunk_limits().making_max)?;
+        let chunks = ChunkService::new(config.chunk_limits(), pool);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (commands, orders) = bounded(COMMANDS_MAX);
+        let world = TickThread {
+            tick: Tick::new(config.rules(), chunks),
+            rules: config.rules(),
+            catch_up_ticks_max: config.catch_up_ticks_max,
+            end: tick_end,
+            doorbell: udp.waker(),
+            orders,
+            live: Arc::clone(&live),
+        };
+        let stopped = Arc::clone(&stop);
+        let tick = std::thread::Builder::new()
+            .name("ninefold-tick".into())
+            .spawn(move || world.run(clock, &stopped))?;
+        Ok(Server { address, live, stop, commands, tick, udp })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What can be watched.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// Puts a player into another chunk. Says whether the tick takes the order.
+    pub fn teleport(&self, client_id: u64, to: ChunkCoord) -> bool {
+        self.commands.try_send(Command::Teleport { client_id, to }).is_ok()
+    }
+
+    /// Whether a thread has ended by itself, which none should.
+    pub fn is_dead(&self) -> bool {
+        self.tick.is_finished() || self.udp.is_finished()
+    }
+
+    /// Ends the simulation, says goodbye to every client and tells what happened.
+    pub fn stop(self) -> Result<Summary, Died> {
+        self.stop.store(true, Ordering::Relaxed);
+        let tick = self.tick.join().map_err(|_| Died("tick"));
+        let udp = self.udp.stop().map_err(|_| Died("udp"))?;
+        Ok(Summary { tick: tick?, udp })
+    }
+}
+
+/// The tick's thread.
+struct TickThread {
+    tick: Tick<Pool>,
+    rules: Rules,
+    catch_up_ticks_max: u32,
+    end: TickEnd,
+    doorbell: Arc<Waker>,
+    orders: Receiver<Command>,
+    live: Arc<Live>,
+}
+
+impl TickThread {
+    fn run(mut self, clock: Monotonic, stop: &AtomicBool) -> TickReport {
+        let mut deadlines = TickClock::new(clock.now(), self.rules.tick_rate_hz, self.catch_up_ticks_max);
+        let mut telemetry = TickTelemetry::default();
+        let mut client_ticks = 0;
+        while !stop.load(Ordering::Relaxed) && !self.end.departures.is_abandoned() {
+            match deadlines.poll(clock.now()) {
+                Due::At(then) => clock.sleep_until(then),
+                Due::Now { lateness } => {
+                    self.run_once(clock, lateness, &mut telemetry);
+                    client_ticks += self.tick.clients() as u64;
+                }
+            }
+        }
+        let counters = *self.tick.counters();
+        let ticks_skipped = deadlines.skipped();
+        let clients = self.tick.clients();
+        let world_ticks = self.tick.number();
+        let chunks_pinned = self.tick.chunks().gauges(clock.now()).pinned;
+        let chunks = self.tick.into_chunks();
+        let (chunk_counters, generate) = (*chunks.counters(), chunks.generate_times().clone());
+        let workers_cpu_ns = chunks.into_workshop().stop();
+        TickReport {
+            telemetry,
+            ticks_skipped,
+            counters,
+            chunks: chunk_counters,
+            generate,
+            clients,
+            chunks_pinned,
+            world_ticks,
+            client_ticks,
+            cpu_ns: thread_cpu_ns(),
+            workers_cpu_ns,
+        }
+    }
+
+    fn run_once(&mut self, clock: Monotonic, lateness: Duration, telemetry: &mut TickTelemetry) {
+        for Command::Teleport { client_id, to } in self.orders.try_iter() {
+            if !self.tick.teleport(client_id, to) {
+                tracing::warn!(client_id, "no such player to teleport");
+            }
+        }
+        let times = self.tick.run(clock.now(), &mut self.end, &|| clock.now_ns());
+        // A doorbell that fails leaves the packets to the carrier's next timer.
+        let _ = self.doorbell.wake();
+        telemetry.record(&times, lateness, self.rules.period());
+        self.live.clients.store(self.tick.clients() as u64, Ordering::Relaxed);
+        self.live.ticks.store(telemetry.ticks, Ordering::Relaxed);
+        self.live.tick_ns.store(times.total_ns(), Ordering::Relaxed);
+        self.live.overruns.store(telemetry.overruns, Ordering::Relaxed);
+        self.live.chunks_generated.store(self.tick.chunks().counters().made, Ordering::Relaxed);
+    }
+}
+
+/// Seconds since the Unix epoch: connect tokens expire by the wall clock.
+pub fn unix_s() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+fn random<const N: usize>() -> Result<[u8; N], StartError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(StartError::Random)?;
+    Ok(bytes)
+}
+
+fn private_key(config: &Config) -> Result<[u8; 32], StartError> {
+    if config.private_key_file.as_os_str().is_empty() {
+        if !config.listen.ip().is_loopback() {
+            return Err(StartError::NoKey(config.listen));
+        }
+        tracing::warn!("development mode: tokens are signed with the published key; loopback only");
+        return Ok(DEVELOPMENT_KEY);
+    }
+    read_key(&config.private_key_file)
+}
+
+/// A key file holds 64 hexadecimal digits and white space.
+fn read_key(path: &Path) -> Result<[u8; 32], StartError> {
+    let error = |why: String| StartError::Key { path: path.display().to_string(), why };
+    let text = std::fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
+    let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+    let wrong = || error(format!("64 hexadecimal digits expected, {} characters found", digits.len()));
+    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return Err(wrong());
+    }
+    let mut key = [0; 32];
+    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+    }
+    Ok(key)
+}
+
+fn listen_advice(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the address is in use; choose another with --listen or stop the other server".into()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address; see --listen".into(),
+        io::ErrorKind::PermissionDenied => "not permitted; choose a port over 1023 with --listen".into(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,194 @@
+//! The clients: one dense slot each, the same slot that the carrier uses.
+
+use ninefold_protocol::frame::{Input, Message};
+use ninefold_protocol::link::Link;
+use ninefold_protocol::time::Instant;
+use ninefold_world::{ChunkCoord, LocalPosition, Position};
+
+use crate::carrier::ConnectionId;
+use crate::sending::Token;
+use crate::telemetry::Counters;
+use crate::view::View;
+
+/// One client.
+#[derive(Debug)]
+pub struct Session {
+    // who
+    /// Its session at the carrier.
+    pub connection: ConnectionId,
+    /// What its token calls it.
+    pub client_id: u64,
+    /// How far it has come.
+    pub stage: Stage,
+    // the conversation
+    /// The link.
+    pub link: Link<Token>,
+    /// Packets taken this tick.
+    pub packets_this_tick: u32,
+    // the player
+    /// Its newest input.
+    pub input: Input,
+    /// When that came.
+    pub input_at: Instant,
+    /// Where it is.
+    pub position: Position,
+    /// The same as it goes over the wire.
+    pub local: LocalPosition,
+    /// That position as the crowd knows it.
+    pub local_told: LocalPosition,
+    /// Where it is heading: the wish of its last step.
+    pub heading: (f64, f64),
+    // the world around it
+    /// What it has of the world.
+    pub view: View,
+    /// Ticks for which its positions are still repeated after the last change in its ring.
+    pub repeats_left: u32,
+    /// Where the next positions frame begins among more players than fit into one.
+    pub others_offset: usize,
+}
+
+/// How far a client has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Authenticated; its hello has not come.
+    Greeting,
+    /// Welcome; waits for the chunk that it will stand in.
+    Spawning(ChunkCoord),
+    /// In the world.
+    Playing,
+    /// Told to go; leaves when that was acknowledged or at this time.
+    Leaving(Instant),
+}
+
+impl Session {
+    /// A client that has just connected.
+    pub fn new(now: Instant, connection: ConnectionId, client_id: u64, known_chunks_max: usize) -> Self {
+        let origin = ChunkCoord { cx: 0, cz: 0 };
+        Session {
+            connection,
+            client_id,
+            stage: Stage::Greeting,
+            link: Link::new(now),
+            packets_this_tick: 0,
+            input: Input::default(),
+            input_at: now,
+            position: Position { x: 0.0, y: 0.0, z: 0.0 },
+            local: LocalPosition { chunk: origin, x: 0, y: 0, z: 0 },
+            local_told: LocalPosition { chunk: origin, x: 0, y: 0, z: 0 },
+            heading: (0.0, 0.0),
+            view: View::new(known_chunks_max),
+            repeats_left: 0,
+            others_offset: 0,
+        }
+    }
+
+    /// The player's index on the wire: its slot.
+    pub fn player(&self) -> u32 {
+        self.connection.slot
+    }
+
+    /// Queues a reliable message. A client that has left too many unanswered is told to go.
+    pub fn send(&mut self, now: Instant, message: &Message, counters: &mut Counters) {
+        let leaving = matches!(self.stage, Stage::Leaving(_));
+        if self.link.send_message(message).is_err() && !leaving {
+            counters.clients_unresponsive += 1;
+            self.stage = Stage::Leaving(now);
+        }
+    }
+
+    /// Whether it is in the world.
+    pub fn is_playing(&self) -> bool {
+        self.stage == Stage::Playing
+    }
+}
+
+/// All clients by slot.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    slots: Vec<Option<Box<Session>>>,
+    count: usize,
+}
+
+impl Sessions {
+    /// Clients.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Slots, used or not.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Takes a client in; one that was left in its slot comes back.
+    pub fn insert(&mut self, session: Session) -> Option<Box<Session>> {
+        let slot = session.connection.slot as usize;
+        if self.slots.len() <= slot {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        self.count += 1;
+        let old = self.slots[slot].replace(Box::new(session));
+        self.count -= usize::from(old.is_some());
+        old
+    }
+
+    /// Takes a client out.
+    pub fn remove(&mut self, connection: ConnectionId) -> Option<Box<Session>> {
+        self.get_mut(connection)?;
+        self.count -= 1;
+        self.slots[connection.slot as usize].take()
+    }
+
+    /// The client of this very session.
+    pub fn get_mut(&mut self, connection: ConnectionId) -> Option<&mut Session> {
+        self.slots.get_mut(connection.slot as usize)?.as_deref_mut().filter(|s| s.connection == connection)
+    }
+
+    /// The client in a slot.
+    pub fn in_slot(&mut self, slot: usize) -> Option<&mut Session> {
+        self.slots.get_mut(slot)?.as_deref_mut()
+    }
+
+    /// All clients, in the order of their slots.
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.slots.iter().flatten().map(|s| s.as_ref())
+    }
+
+    /// All clients, in the order of their slots.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.slots.iter_mut().flatten().map(|s| s.as_mut())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(slot: u32, generation: u32) -> Session {
+        Session::new(Instant::ZERO, ConnectionId { slot, generation }, 7, 512)
+    }
+
+    #[test]
+    fn a_session_of_an_earlier_generation_is_nobody() {
+        let mut sessions = Sessions::default();
+        assert!(sessions.insert(session(3, 2)).is_none());
+        assert!(sessions.get_mut(ConnectionId { slot: 3, generation: 1 }).is_none());
+        assert!(sessions.remove(ConnectionId { slot: 3, generation: 1 }).is_none());
+        assert_eq!(sessions.len(), 1);
+        assert!(sessions.remove(ConnectionId { slot: 3, generation: 2 }).is_some());
+        assert_eq!((sessions.len(), sessions.iter().count()), (0, 0));
+    }
+
+    #[test]
+    fn a_slot_used_again_gives_the_old_client_back() {
+        let mut sessions = Sessions::default();
+        sessions.insert(session(0, 1));
+        assert_eq!(sessions.insert(session(0, 2)).unwrap().connection.generation, 1);
+        assert_eq!(sessions.len(), 1);
+    }
+}

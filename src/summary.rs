@@ -1,0 +1,80 @@
+//! What a server has to say when it ends.
+
+use std::fmt;
+
+use crate::carrier::udp::UdpReport;
+use crate::chunk::ChunkCounters;
+use crate::telemetry::{Counters, Histogram, Phase, TickTelemetry};
+
+/// What the tick's thread did.
+#[derive(Debug, Clone)]
+pub struct TickReport {
+    /// Times of ticks and phases.
+    pub telemetry: TickTelemetry,
+    /// Ticks that were given up because the loop was too far behind.
+    pub ticks_skipped: u64,
+    /// What happened to clients' packets and chunks.
+    pub counters: Counters,
+    /// What happened to chunks.
+    pub chunks: ChunkCounters,
+    /// Time to make and encode a chunk.
+    pub generate: Histogram,
+    /// Clients at the end.
+    pub clients: usize,
+    /// Chunks that were in some client's ring at the end.
+    pub chunks_pinned: usize,
+    /// Ticks since the world began.
+    pub world_ticks: u64,
+    /// Sum over all ticks of the clients in them.
+    pub client_ticks: u64,
+    /// CPU time of the thread, nanoseconds.
+    pub cpu_ns: u64,
+    /// CPU time of the workers, nanoseconds.
+    pub workers_cpu_ns: u64,
+}
+
+/// What the whole server did.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The tick.
+    pub tick: TickReport,
+    /// The UDP carrier.
+    pub udp: UdpReport,
+}
+
+impl Summary {
+    /// CPU time of all threads per client and tick, microseconds.
+    pub fn cpu_us_per_client_tick(&self) -> f64 {
+        let ns = self.tick.cpu_ns + self.tick.workers_cpu_ns + self.udp.cpu_ns;
+        ns as f64 / 1_000.0 / self.tick.client_ticks.max(1) as f64
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TickReport { telemetry, counters, chunks, generate, ticks_skipped, .. } = &self.tick;
+        writeln!(f, "{} ticks, {} overruns, {ticks_skipped} skipped", telemetry.ticks, telemetry.overruns)?;
+        writeln!(f, "  {:<12}{}", "tick", telemetry.tick.percentiles())?;
+        for (phase, histogram) in Phase::ALL.iter().zip(&telemetry.phases) {
+            writeln!(f, "    {:<10}{}", phase.name(), histogram.percentiles())?;
+        }
+        writeln!(f, "  {:<12}{}", "starts late", telemetry.lateness.percentiles())?;
+        writeln!(f, "  {:<12}{}", "generate", generate.percentiles())?;
+        write!(
+            f,
+            "{} clients came, {} chunks made, {} delivered, {} datagrams out, {} in",
+            counters.clients_connected,
+            chunks.made,
+            counters.chunks_delivered,
+            self.udp.datagrams_out,
+            self.udp.datagrams_in,
+        )?;
+        // What was refused or dropped is told only where it happened.
+        let connection = self.udp.connection.each().map(|(name, n)| ("connection", name, n));
+        let tick = counters.each().map(|(name, n)| ("tick", name, n));
+        for (part, name, n) in tick.chain(connection).filter(|c| c.2 > 0) {
+            write!(f, "\n  {part}.{name} {n}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! A counter for everything that happens to a client's packets and chunks on the tick's side.
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
+        /// The counts since the start.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $($(#[doc = $doc])+ pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Every counter with its name, in the order in which they are told.
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Clients that authenticated.
+    clients_connected,
+    /// Clients that came into the world.
+    clients_spawned,
+    /// Clients whose session ended.
+    clients_disconnected,
+    /// Clients that were told to go: no version or encoding in common.
+    clients_refused,
+    /// Clients that were dropped because they no longer acknowledged.
+    clients_unresponsive,
+    /// Packets from clients.
+    packets_in,
+    /// Bytes of those.
+    packet_bytes_in,
+    /// Packets refused by the link: cut off, impossible, twice.
+    packets_refused,
+    /// Packets beyond what one client may send in a tick.
+    packets_over_limit,
+    /// Arrivals of a session that had ended already.
+    arrivals_stale,
+    /// Frames with a wrong length or value.
+    frames_refused,
+    /// Frames and messages of unknown types, skipped.
+    frames_unknown,
+    /// Inputs older than the newest, ignored.
+    inputs_old,
+    /// Packets to clients.
+    packets_out,
+    /// Bytes of those before sealing.
+    packet_bytes_out,
+    /// Chunk fragments sent, including again.
+    fragments_sent,
+    /// Chunk fragments sent again because they were lost.
+    fragments_resent,
+    /// Chunks that a client acknowledged whole.
+    chunks_delivered,
+    /// Chunks that clients threw away.
+    chunks_forgotten,
+    /// Chunks that clients asked for again.
+    chunks_requested,
+    /// Requests for chunks outside the client's ring, or too many of them, ignored.
+    chunk_requests_refused,
+    /// Chunks that clients were told cannot be had.
+    chunks_unavailable,
+    /// Moves over a chunk border.
+    crossings,
+    /// Steps that stopped at a chunk that was not made yet.
+    steps_blocked_by_missing_chunk,
+    /// Clients that got no packets in a tick because the carrier was behind.
+    egress_skipped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_its_name() {
+        let counters = Counters { crossings: 3, ..Counters::default() };
+        assert!(counters.each().any(|c| c == ("crossings", 3)));
+    }
+}

@@ -1,0 +1,141 @@
+//! The tick: seven phases in a fixed order, each timed.
+//!
+//! [`Tick`] owns the simulation and nothing else does. It asks no clock, opens no socket and spawns
+//! nothing: `now`, a nanosecond counter for the timings and the carrier's lanes come in as arguments, so
+//! that the same tick runs under a server, in a benchmark and in virtual time.
+
+use ninefold_protocol::limits::PACKET_BYTES_MAX;
+use ninefold_protocol::time::Instant;
+use ninefold_world::ChunkCoord;
+
+use crate::carrier::TickEnd;
+use crate::chunk::{ChunkService, Workshop};
+use crate::crowd::Crowd;
+use crate::phase::{self, Plan};
+use crate::rules::Rules;
+use crate::session::{Session, Sessions, Stage};
+use crate::telemetry::{Counters, Phase, TickTimes};
+
+/// Every so many ticks the crowd gives back what it no longer needs.
+const SWEEP_TICKS: u64 = 600;
+
+/// The simulation of one world.
+#[derive(Debug)]
+pub struct Tick<W: Workshop> {
+    // for the life of the world
+    rules: Rules,
+    chunks: ChunkService<W>,
+    crowd: Crowd,
+    counters: Counters,
+    /// Ticks since the world began.
+    number: u64,
+    // for the life of a client
+    sessions: Sessions,
+    // for one tick, kept for their memory
+    departed: Vec<Box<Session>>,
+    plan: Plan,
+}
+
+impl<W: Workshop> Tick<W> {
+    /// A world in which nothing has happened.
+    pub fn new(rules: Rules, chunks: ChunkService<W>) -> Self {
+        Tick {
+            rules,
+            chunks,
+            crowd: Crowd::default(),
+            counters: Counters::default(),
+            number: 0,
+            sessions: Sessions::default(),
+            departed: Vec::new(),
+            plan: Plan::default(),
+        }
+    }
+
+    /// Runs one tick. `clock_ns` counts nanoseconds from any origin.
+    pub fn run(&mut self, now: Instant, carrier: &mut TickEnd, clock_ns: &dyn Fn() -> u64) -> TickTimes {
+        let Tick { rules, chunks, crowd, counters, sessions, departed, plan, .. } = self;
+        self.number += 1;
+        let tick = self.number;
+        let mut lap = Lap::start(clock_ns);
+        plan.clear();
+
+        phase::ingress(now, tick, rules, &mut carrier.arrivals, sessions, departed, counters);
+        lap.end(Phase::Ingress);
+        phase::simulate(now, rules, sessions, counters);
+        lap.end(Phase::Simulate);
+        phase::interest(now, tick, sessions, departed, chunks, crowd, counters);
+        lap.end(Phase::Interest);
+        phase::generate(now, tick, rules, clock_ns, sessions, chunks, crowd, counters);
+        lap.end(Phase::Generate);
+        phase::replicate(tick, sessions, crowd, plan);
+        lap.end(Phase::Replicate);
+        let room = carrier.departures.room(PACKET_BYTES_MAX).saturating_sub(sessions.len());
+        phase::stream(tick, rules, room, sessions, plan, counters);
+        lap.end(Phase::Stream);
+        phase::egress(now, plan, sessions, &mut carrier.departures, departed, counters);
+        if tick.is_multiple_of(SWEEP_TICKS) {
+            crowd.sweep(tick, SWEEP_TICKS);
+        }
+        lap.end(Phase::Egress);
+        lap.times
+    }
+
+    /// Ticks since the world began.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Clients.
+    pub fn clients(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// All clients, in the order of their slots.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.iter()
+    }
+
+    /// The chunks.
+    pub fn chunks(&self) -> &ChunkService<W> {
+        &self.chunks
+    }
+
+    /// The chunks, to hand them on when the world ends.
+    pub fn into_chunks(self) -> ChunkService<W> {
+        self.chunks
+    }
+
+    /// The counts.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Takes a player out of where it is and puts it into another chunk, as soon as that is made. Says
+    /// whether there is such a player.
+    pub fn teleport(&mut self, client_id: u64, to: ChunkCoord) -> bool {
+        let player = self.sessions.iter_mut().find(|s| s.client_id == client_id && s.is_playing());
+        let Some(session) = player else { return false };
+        self.crowd.remove(self.number, session.player(), session.local_told.chunk);
+        session.stage = Stage::Spawning(to);
+        true
+    }
+}
+
+/// Times the phases.
+struct Lap<'c> {
+    clock_ns: &'c dyn Fn() -> u64,
+    began_ns: u64,
+    times: TickTimes,
+}
+
+impl<'c> Lap<'c> {
+    fn start(clock_ns: &'c dyn Fn() -> u64) -> Self {
+        Lap { clock_ns, began_ns: clock_ns(), times: TickTimes::default() }
+    }
+
+    fn end(&mut self, phase: Phase) {
+        let now_ns = (self.clock_ns)();
+        self.times.phases_ns[phase as usize] = now_ns.saturating_sub(self.began_ns);
+        self.began_ns = now_ns;
+    }
+}

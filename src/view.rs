@@ -1,0 +1,277 @@
+//! What one client has of the world: the chunk it stands in, the ring around it, the chunks it is known
+//! to hold, and those on their way.
+//!
+//! Known means acknowledged whole and not forgotten since. The client tells what it throws away, so
+//! known never claims a chunk that the client has lost; where a claim is in doubt it is dropped, which
+//! costs a sending and never a hole.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use ninefold_protocol::chunk::Fragmenter;
+use ninefold_protocol::frame::ChunkKey;
+use ninefold_world::{CHUNK_KIND_BSP, Chunk, ChunkCoord, ENCODING_BSP, Topology};
+use smallvec::SmallVec;
+
+use crate::chunk::ReadyChunk;
+use crate::sending::{Sending, Token};
+
+/// Chunks of a ring.
+pub const RING_CHUNKS: usize = 9;
+/// Chunks that may be on their way to one client: the ring, and as many that it has just left whose
+/// last fragments wait for their acknowledgement.
+pub const SENDINGS_MAX: usize = 2 * RING_CHUNKS;
+
+/// One chunk of the ring.
+#[derive(Debug, Clone)]
+pub struct RingChunk {
+    /// Which.
+    pub coord: ChunkCoord,
+    /// What stands there.
+    pub state: RingState,
+}
+
+/// What stands in a place of the ring.
+#[derive(Debug, Clone)]
+pub enum RingState {
+    /// Not made yet.
+    Missing,
+    /// Made.
+    Ready(ReadyChunk),
+    /// Could not be made; this safe chunk stands in.
+    Unavailable(Arc<Chunk>),
+}
+
+/// One client's view.
+#[derive(Debug)]
+pub struct View {
+    active: ChunkCoord,
+    ring: SmallVec<[RingChunk; RING_CHUNKS]>,
+    missing: usize,
+    known: AHashMap<ChunkCoord, u32>,
+    known_max: usize,
+    sendings: Vec<Sending>,
+    next_sending: u32,
+}
+
+/// What a change of the active chunk did to the ring.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct RingChange {
+    /// Chunks that came into the ring.
+    pub entered: SmallVec<[ChunkCoord; RING_CHUNKS]>,
+    /// Chunks that left it.
+    pub left: SmallVec<[ChunkCoord; RING_CHUNKS]>,
+}
+
+/// What becomes of a client's request for a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requested {
+    /// It is sent, or made and then sent.
+    Coming,
+    /// It cannot be made.
+    Unavailable,
+    /// A client may ask for chunks of its ring only.
+    NotInRing,
+}
+
+/// What an acknowledged fragment did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acked {
+    /// More are missing, or nobody waits for it any more.
+    Nothing,
+    /// The client has the whole chunk now.
+    Whole(ChunkCoord),
+}
+
+impl View {
+    /// A view without a ring; [`View::enter`] gives it one. At most `known_max` chunks are known.
+    pub fn new(known_max: usize) -> Self {
+        View {
+            active: ChunkCoord { cx: 0, cz: 0 },
+            ring: SmallVec::new(),
+            missing: 0,
+            known: AHashMap::new(),
+            known_max: known_max.max(RING_CHUNKS),
+            sendings: Vec::new(),
+            next_sending: 0,
+        }
+    }
+
+    /// The chunk that the client stands in; `None` before the first [`View::enter`].
+    pub fn active(&self) -> Option<ChunkCoord> {
+        (!self.ring.is_empty()).then_some(self.active)
+    }
+
+    /// The ring, the active chunk first.
+    pub fn ring(&self) -> &[RingChunk] {
+        &self.ring
+    }
+
+    /// Chunks of the ring that are not made yet.
+    pub fn missing(&self) -> usize {
+        self.missing
+    }
+
+    /// Chunks that the client holds.
+    pub fn known(&self) -> usize {
+        self.known.len()
+    }
+
+    /// The made chunk at a place of the ring.
+    pub fn chunk(&self, coord: ChunkCoord) -> Option<&Chunk> {
+        self.place(coord).and_then(|r| match &r.state {
+            RingState::Ready(ready) => Some(ready.chunk.as_ref()),
+            RingState::Unavailable(chunk) => Some(chunk.as_ref()),
+            RingState::Missing => None,
+        })
+    }
+
+    /// The client stands in another chunk now.
+    pub fn enter(&mut self, topology: Topology, active: ChunkCoord) -> RingChange {
+        let mut old = std::mem::take(&mut self.ring);
+        let mut change = RingChange::default();
+        self.active = active;
+        self.missing = 0;
+        for coord in topology.ring(active) {
+            let kept = old.iter().position(|r| r.coord == coord).map(|at| old.swap_remove(at));
+            let place = kept.unwrap_or_else(|| {
+                change.entered.push(coord);
+                RingChunk { coord, state: RingState::Missing }
+            });
+            self.missing += usize::from(matches!(place.state, RingState::Missing));
+            self.ring.push(place);
+        }
+        change.left.extend(old.into_iter().map(|r| r.coord));
+        // What has left is not sent on; what was sent whole waits for its acknowledgement.
+        let ring = &self.ring;
+        self.sendings.retain(|s| s.waiting() == 0 || ring.iter().any(|r| r.coord == s.coord));
+        self.shed_sendings();
+        self.shed_known();
+        change
+    }
+
+    /// A missing chunk of the ring was made. It is sent unless the client holds it.
+    pub fn on_ready(&mut self, ready: &ReadyChunk) {
+        let coord = ready.chunk.coord();
+        let Some(place) = self.place_missing(coord) else { return };
+        place.state = RingState::Ready(ready.clone());
+        self.missing -= 1;
+        self.want(coord);
+    }
+
+    /// A missing chunk of the ring cannot be made; says whether it was missing.
+    pub fn on_unavailable(&mut self, coord: ChunkCoord, safe: Arc<Chunk>) -> bool {
+        let Some(place) = self.place_missing(coord) else { return false };
+        place.state = RingState::Unavailable(safe);
+        self.missing -= 1;
+        true
+    }
+
+    /// Sends a made chunk of the ring unless the client holds it or it is on its way.
+    fn want(&mut self, coord: ChunkCoord) {
+        let Some(RingState::Ready(ready)) = self.place(coord).map(|r| &r.state) else { return };
+        if self.known.get(&coord).is_some_and(|v| *v >= ready.version) {
+            return;
+        }
+        if self.sendings.iter().any(|s| s.coord == coord && s.fragmenter.version() >= ready.version) {
+            return;
+        }
+        let key = ChunkKey { cx: coord.cx, cy: 0, cz: coord.cz };
+        let fragmenter =
+            Fragmenter::new(key, ready.version, CHUNK_KIND_BSP, ENCODING_BSP, ready.encoded.clone())
+                .expect("the chunk service takes no chunk that is too large to send");
+        self.sendings.retain(|s| s.coord != coord);
+        self.sendings.push(Sending::new(self.next_sending, coord, fragmenter));
+        self.next_sending = self.next_sending.wrapping_add(1);
+    }
+
+    /// The client says that it threw this away. If it came back into the ring meanwhile, it is sent.
+    pub fn forget(&mut self, coord: ChunkCoord, version: u32) {
+        if self.known.get(&coord).is_some_and(|v| *v <= version) {
+            self.known.remove(&coord);
+        }
+        // It was whole at the client although not all acknowledgements are here yet.
+        self.sendings.retain(|s| s.coord != coord || s.fragmenter.version() > version);
+        self.want(coord);
+    }
+
+    /// The client asks for a chunk of its ring again.
+    pub fn request(&mut self, coord: ChunkCoord) -> Requested {
+        match self.place(coord).map(|r| &r.state) {
+            None => return Requested::NotInRing,
+            Some(RingState::Missing) => return Requested::Coming,
+            Some(RingState::Unavailable(_)) => return Requested::Unavailable,
+            Some(RingState::Ready(_)) => {}
+        }
+        self.known.remove(&coord);
+        self.sendings.retain(|s| s.coord != coord);
+        self.want(coord);
+        Requested::Coming
+    }
+
+    /// A fragment arrived.
+    pub fn on_acked(&mut self, token: Token) -> Acked {
+        let Some(at) = self.sendings.iter().position(|s| s.id == token.sending) else {
+            return Acked::Nothing;
+        };
+        if !self.sendings[at].on_acked(token.index) {
+            return Acked::Nothing;
+        }
+        let sending = self.sendings.remove(at);
+        self.known.insert(sending.coord, sending.fragmenter.version());
+        Acked::Whole(sending.coord)
+    }
+
+    /// A fragment was lost: sent again if its chunk is still wanted, else the sending ends.
+    pub fn on_lost(&mut self, token: Token) {
+        let Some(at) = self.sendings.iter().position(|s| s.id == token.sending) else { return };
+        let coord = self.sendings[at].coord;
+        if self.place(coord).is_some() {
+            self.sendings[at].on_lost(token.index);
+        } else {
+            self.sendings.remove(at);
+        }
+    }
+
+    /// The chunks on their way.
+    pub fn sendings(&self) -> &[Sending] {
+        &self.sendings
+    }
+
+    /// One of the chunks on their way.
+    pub fn sending_mut(&mut self, at: usize) -> &mut Sending {
+        &mut self.sendings[at]
+    }
+
+    /// Whether any fragment waits to be sent.
+    pub fn has_waiting(&self) -> bool {
+        self.sendings.iter().any(|s| s.waiting() > 0)
+    }
+
+    fn place(&self, coord: ChunkCoord) -> Option<&RingChunk> {
+        self.ring.iter().find(|r| r.coord == coord)
+    }
+
+    fn place_missing(&mut self, coord: ChunkCoord) -> Option<&mut RingChunk> {
+        self.ring.iter_mut().find(|r| r.coord == coord && matches!(r.state, RingState::Missing))
+    }
+
+    /// Keeps the bound: the oldest sendings outside the ring go first.
+    fn shed_sendings(&mut self) {
+        while self.sendings.len() > RING_CHUNKS {
+            let ring = &self.ring;
+            let outside = self.sendings.iter().position(|s| ring.iter().all(|r| r.coord != s.coord));
+            let Some(at) = outside else { break };
+            self.sendings.remove(at);
+        }
+        debug_assert!(self.sendings.len() <= SENDINGS_MAX);
+    }
+
+    /// Keeps the bound against a client that never forgets: all claims outside the ring are dropped.
+    fn shed_known(&mut self) {
+        if self.known.len() > self.known_max {
+            let ring = &self.ring;
+            self.known.retain(|coord, _| ring.iter().any(|r| r.coord == *coord));
+        }
+    }
+}
