@@ -23,7 +23,7 @@ pub enum Request {
 
 /// A command line that cannot be understood, in one line.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}; see `ninefold --help`")]
+#[error("{0}")]
 pub struct UsageError(String);
 
 /// Reads the arguments, the program's name first. The environment is passed through.
@@ -103,8 +103,9 @@ fn usage_error(error: &clap::Error) -> UsageError {
         ContextValue::Strings(some) => some.first().cloned(),
         _ => None,
     });
-    if let Some(meant) = meant {
-        line.push_str(&format!("; did you mean `{meant}`?"));
+    match meant {
+        Some(meant) => line.push_str(&format!("; did you mean `{meant}`?")),
+        None => line.push_str("; see `ninefold --help`"),
     }
     UsageError(line)
 }

@@ -5,7 +5,7 @@
 
 mod cli;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,8 @@ fn tell(text: &str) -> anyhow::Result<ExitCode> {
 /// For people, to standard error.
 fn init_logging(config: &Config) {
     let filter = config.log_filter().expect("the filter was checked with the configuration");
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let is_terminal = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(io::stderr).init();
 }
 
 /// Serves until Ctrl-C or SIGTERM, says goodbye to every client, and prints what happened.
@@ -73,16 +74,17 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
         let server = Server::start(&config, Arc::new(BspWorld::new(config.world_seed)))?;
         tracing::info!(address = %server.address(), world_seed = config.world_seed, "serving");
         let mut health = tokio::time::interval(HEALTH_CHECK);
-        loop {
+        while !server.is_dead() {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = health.tick() => if server.is_dead() { break },
+                _ = health.tick() => {}
             }
         }
+        let is_dead = server.is_dead();
         tracing::info!("stopping");
-        let summary = server.stop()?;
-        println!("{summary}");
+        tell(&format!("{}\n", server.stop()?))?;
+        anyhow::ensure!(!is_dead, "a thread of the server ended by itself");
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -470,7 +470,7 @@ mod tests {
     fn stopping_does_not_wait_for_a_hung_worker_nor_for_waiting_jobs() {
         let generator = Gated::new();
         let mut service = service(&generator, 2, limits());
-        [100, 101, 102, 103].map(|cx| service.pin(at(cx)));
+        [100, 101, 102, 103].into_iter().for_each(|cx| service.pin(at(cx)));
         until(&mut service, ms(0), |_| generator.asked.lock().unwrap().len() == 2);
         let began = StdInstant::now();
         service.into_workshop().stop();

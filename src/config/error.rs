@@ -122,9 +122,8 @@ pub enum ConfigError {
 }
 
 fn suggestion(nearest: Option<&str>) -> String {
-    nearest.map_or("; `ninefold config` lists all keys".to_owned(), |name| {
-        format!("; did you mean `{name}`?")
-    })
+    nearest
+        .map_or("; `ninefold config` lists all keys".to_owned(), |name| format!("; did you mean `{name}`?"))
 }
 
 /// Longest name of a key that is compared; nothing longer was meant to be one.

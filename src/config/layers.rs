@@ -137,14 +137,14 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     let error = |why: &str| ConfigError::File { path: path.to_owned(), why: why.to_owned() };
     let mut bytes = Vec::new();
     let file = File::open(path);
-    file.and_then(|file| file.take(CONFIG_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)).map_err(|e| {
-        match e.kind() {
+    file.and_then(|file| file.take(CONFIG_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)).map_err(
+        |e| match e.kind() {
             io::ErrorKind::NotFound => error("there is no such file"),
             io::ErrorKind::PermissionDenied => error("it may not be read; see its permissions"),
             io::ErrorKind::IsADirectory => error("it is a directory, not a file"),
             _ => error(&e.to_string()),
-        }
-    })?;
+        },
+    )?;
     if bytes.len() as u64 > CONFIG_FILE_BYTES_MAX {
         return Err(error("it has more than 1 MiB, too much for a configuration"));
     }

@@ -1,6 +1,6 @@
 //! The configuration: one flat table of keys, and the four layers that a key's value can come from.
 //!
-//! [`keys`] defines every key once: its type, default, bounds and explanation. From that table come the
+//! `keys.rs` defines every key once: its type, default, bounds and explanation. From that table come the
 //! [`Config`] struct, the keys of the TOML file, the `NINEFOLD_*` environment variables, the flags of the
 //! command line and the output of `ninefold config`. A flag goes before the environment, the environment
 //! before the file, the file before the default.

@@ -171,9 +171,7 @@ impl Value for Vec<SocketAddr> {
 
     fn from_toml(value: &DeValue<'_>) -> Result<Self, Problem> {
         match value {
-            DeValue::Array(items) => {
-                items.iter().map(|item| SocketAddr::from_toml(item.get_ref())).collect()
-            }
+            DeValue::Array(items) => items.iter().map(|item| SocketAddr::from_toml(item.get_ref())).collect(),
             other => Err(wrong_type(other)),
         }
     }

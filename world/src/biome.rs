@@ -3,21 +3,16 @@
 //! Two octaves whose scales have no common period, so that the lattice of the noise, which repeats
 //! after 256 cells, does not repeat the map. f64 throughout: f32 noise breaks far from the origin.
 
-use noise::{NoiseFn, Perlin};
-
 use crate::coord::ChunkCoord;
 use crate::hash::{Tag, hash};
+use crate::noise::Octave;
 
 /// Below this a chunk is a dungeon.
 const DUNGEON_BELOW: f64 = -0.2;
 /// Above this it lies in the open.
 const EXTERIOR_ABOVE: f64 = 0.2;
-/// Noise cells per chunk of the large shapes and of their ragged rims.
-const SCALES: [f64; 2] = [0.083, 0.233_7];
-/// How much each of the two says.
-const WEIGHTS: [f64; 2] = [1.1, 0.15];
-/// Off the lattice, on which this noise is always zero.
-const OFFSET: f64 = 0.371;
+/// Noise cells per chunk and weight of the large shapes and of their ragged rims.
+const OCTAVES: [(f64, f64); 2] = [(0.083, 1.1), (0.233_7, 0.15)];
 
 /// What a chunk is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,23 +41,23 @@ impl Biome {
 /// The biomes of a world.
 #[derive(Debug, Clone)]
 pub(crate) struct Biomes {
-    noise: [Perlin; 2],
+    octaves: [Octave; OCTAVES.len()],
 }
 
 impl Biomes {
     /// The biomes of a seed.
     pub fn new(world_seed: u64) -> Self {
-        let noise = |octave| Perlin::new(hash(Tag::Biome, world_seed, octave, 0, 0) as u32);
-        Biomes { noise: [noise(0), noise(1)] }
+        let octave = |i: usize| {
+            let (scale, weight) = OCTAVES[i];
+            Octave::new(hash(Tag::Biome, world_seed, i as i32, 0, 0), scale, weight)
+        };
+        Biomes { octaves: std::array::from_fn(octave) }
     }
 
     /// The biome of a chunk.
     pub fn at(&self, coord: ChunkCoord) -> Biome {
-        let octave = |i: usize| {
-            let scaled = |c: i32| f64::from(c) * SCALES[i] + OFFSET;
-            self.noise[i].get([scaled(coord.cx), scaled(coord.cz)]) * WEIGHTS[i]
-        };
-        let value = octave(0) + octave(1);
+        let (x, z) = (f64::from(coord.cx), f64::from(coord.cz));
+        let value = self.octaves[0].at(x, z) + self.octaves[1].at(x, z);
         if value < DUNGEON_BELOW {
             Biome::Dungeon
         } else if value > EXTERIOR_ABOVE {

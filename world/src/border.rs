@@ -12,7 +12,7 @@
 
 use crate::biome::{Biome, Biomes};
 use crate::coord::{CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT};
-use crate::grid::{Cell, OpenCell, STEP_FIXED, indoor_materials, outdoor_materials};
+use crate::grid::{Cell, OpenCell, STEP_FIXED};
 use crate::hash::{Random, Tag, hash};
 use crate::terrain::{HEIGHT_STEP, Terrain};
 use crate::topology::Topology;
@@ -86,24 +86,17 @@ impl Borders {
         Borders { world_seed, biomes: Biomes::new(world_seed), terrain: Terrain::new(world_seed) }
     }
 
-    /// A chunk's own row of cells along a side, and its neighbour's row facing it.
-    pub fn rows(&self, coord: ChunkCoord, side: Side) -> (Row, Row) {
+    /// A chunk's own row of cells along a side, and its neighbour's row facing it; `None` where the
+    /// grid of chunks ends and nobody is there to agree with.
+    pub fn rows(&self, coord: ChunkCoord, side: Side) -> Option<(Row, Row)> {
         let (dx, dz) = side.step();
-        let Some(neighbour) = Topology::Plane.neighbour(coord, dx, dz) else {
-            return (self.end_of_the_world(coord, side), [Cell::Solid; CELLS_PER_CHUNK]);
-        };
+        let neighbour = Topology::Plane.neighbour(coord, dx, dz)?;
         let is_east = dx != 0;
         let is_low = dx + dz > 0;
         let edge = Edge { low: if is_low { coord } else { neighbour }, is_east };
-        let (low, high) = self.edge(edge, self.biomes.at(edge.low), {
-            self.biomes.at(if is_low { neighbour } else { coord })
-        });
-        if is_low { (low, high) } else { (high, low) }
-    }
-
-    /// Where the grid of chunks ends there is nobody to agree with: a wall.
-    fn end_of_the_world(&self, _: ChunkCoord, _: Side) -> Row {
-        [Cell::Solid; CELLS_PER_CHUNK]
+        let (low, high) = self
+            .edge(edge, self.biomes.at(edge.low), { self.biomes.at(if is_low { neighbour } else { coord }) });
+        Some(if is_low { (low, high) } else { (high, low) })
     }
 
     fn edge(&self, edge: Edge, low: Biome, high: Biome) -> (Row, Row) {
@@ -116,14 +109,11 @@ impl Borders {
         let row = |own: Biome| -> Row {
             std::array::from_fn(|along| {
                 if own == Biome::Exterior {
-                    let (floor_material, wall_material) = outdoor_materials(ground[along], 0);
-                    let floor = ground[along];
-                    Cell::Open(OpenCell { floor, ceiling: None, floor_material, wall_material, ceiling_material: 0 })
+                    Cell::Open(OpenCell::outdoor(ground[along], 0))
                 } else if openings.contains(along) {
                     let floor = floor(along);
                     let ceiling = if floor > STEP_FIXED { CEILING_HIGH } else { CEILING_LOW };
-                    let (floor_material, wall_material, ceiling_material) = indoor_materials(own);
-                    Cell::Open(OpenCell { floor, ceiling: Some(ceiling), floor_material, wall_material, ceiling_material })
+                    Cell::Open(OpenCell::indoor(own, floor, ceiling))
                 } else {
                     Cell::Solid
                 }

@@ -6,14 +6,14 @@
 //! in the cell across, run by run; so a face stands once, in the leaf whose air it bounds, and an edge
 //! of the chunk is no exception.
 
+use crate::biome::Biome;
 use crate::chunk::{
     Axis, Child, Chunk, ContentHash, FACES_MAX, Face, LEAVES_MAX, Leaf, NODES_MAX, Node, Plane,
 };
 use crate::codec;
 use crate::coord::{CELL_FIXED, CELLS_PER_CHUNK, ChunkCoord, HEIGHT_FIXED};
-use crate::biome::Biome;
 use crate::generator::Scratch;
-use crate::grid::{Cell, Grid, OpenCell, outdoor_materials};
+use crate::grid::{Cell, Grid, OpenCell, STEP_FIXED};
 
 const CELLS: usize = CELLS_PER_CHUNK;
 
@@ -71,9 +71,8 @@ pub fn build(grid: &Grid, scratch: &mut Scratch) -> Chunk {
 impl Chunk {
     /// A chunk of flat ground under the sky, open on all sides: it stands in for one that cannot be had.
     pub fn safe(coord: ChunkCoord) -> Chunk {
-        let (floor_material, wall_material) = outdoor_materials(0, 0);
-        let open = OpenCell { floor: 0, ceiling: None, floor_material, wall_material, ceiling_material: 0 };
-        build(&Grid::uniform(coord, Biome::Exterior, Cell::Open(open)), &mut Scratch::default())
+        let open = Cell::Open(OpenCell::outdoor(0, 0));
+        build(&Grid::uniform(coord, Biome::Exterior, open), &mut Scratch::default())
     }
 }
 
@@ -187,7 +186,9 @@ impl Build<'_> {
                 let sideways = (fixed(start), fixed(end));
                 let distance = fixed(boundary);
                 let (u, v) = if axis == Axis::X { ((low, high), sideways) } else { (sideways, (low, high)) };
-                self.push_face(axis, faces_back, distance, u, v, open.wall_material);
+                let is_cliff = high - low > STEP_FIXED;
+                let material = if is_cliff { open.cliff_material } else { open.wall_material };
+                self.push_face(axis, faces_back, distance, u, v, material);
             }
             start = end;
         }
@@ -317,9 +318,8 @@ mod tests {
                     let expected = if plane.faces_back { -1 } else { 1 };
                     assert_eq!(normal[plane.axis as usize].signum(), expected);
                     for corner in corners {
-                        for axis in 0..3 {
-                            assert!((leaf.min[axis]..=leaf.max[axis]).contains(&corner[axis]));
-                        }
+                        let inside = |axis: usize| (leaf.min[axis]..=leaf.max[axis]).contains(&corner[axis]);
+                        assert!((0..3).all(inside));
                     }
                 }
             }
@@ -355,7 +355,8 @@ mod tests {
     }
 
     fn open_area(grid: &Grid, leaf: &Leaf) -> i64 {
-        let cells = |axis: usize| i32::from(leaf.min[axis] / CELL_FIXED)..i32::from(leaf.max[axis] / CELL_FIXED);
+        let cells =
+            |axis: usize| i32::from(leaf.min[axis] / CELL_FIXED)..i32::from(leaf.max[axis] / CELL_FIXED);
         let mut open = 0;
         let mut side = |x: i32, z: i32| {
             if let Cell::Open(other) = grid.at_or_beyond(x, z) {

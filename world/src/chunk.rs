@@ -280,16 +280,18 @@ const SPAWN_TRIES: u32 = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coord::CHUNK_FIXED;
     use crate::generator::{BspWorld, Generator, Scratch};
     use crate::grid::tests::coords;
-    use crate::coord::CHUNK_FIXED;
     use crate::grid::{Cell, Grid};
     use proptest::prelude::*;
 
     fn expected(grid: &Grid, at: LocalPoint) -> Contents {
         let cell = grid.at((at.x / CELL_FIXED) as usize, (at.z / CELL_FIXED) as usize);
         match cell {
-            Cell::Open(open) if at.y >= open.floor && open.ceiling.is_none_or(|c| at.y < c) => Contents::Empty,
+            Cell::Open(open) if at.y >= open.floor && open.ceiling.is_none_or(|c| at.y < c) => {
+                Contents::Empty
+            }
             _ => Contents::Solid,
         }
     }

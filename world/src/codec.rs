@@ -35,8 +35,7 @@ pub const FORMAT_VERSION: u16 = 1;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 44;
 /// Bytes of the largest uncompressed body.
-pub const DECODED_BYTES_MAX: usize =
-    body_bytes([PLANES_MAX, NODES_MAX, LEAVES_MAX, FACES_MAX, VERTICES_MAX]);
+pub const DECODED_BYTES_MAX: usize = body_bytes([PLANES_MAX, NODES_MAX, LEAVES_MAX, FACES_MAX, VERTICES_MAX]);
 /// Bytes of the largest encoded chunk that a decoder looks at.
 pub const ENCODED_BYTES_MAX: usize = HEADER_BYTES + DECODED_BYTES_MAX + 1_024;
 
@@ -63,7 +62,9 @@ pub enum DecodeError {
     #[error("the magic is {0:02x?}, not \"9FCH\"")]
     Magic([u8; 4]),
     /// Another version, kind or encoding.
-    #[error("format {format}, kind {kind}, encoding {encoding}: this decoder knows {FORMAT_VERSION}, {CHUNK_KIND_BSP}, {ENCODING_BSP}")]
+    #[error(
+        "format {format}, kind {kind}, encoding {encoding}: this decoder knows {FORMAT_VERSION}, {CHUNK_KIND_BSP}, {ENCODING_BSP}"
+    )]
     Unknown {
         /// Version of the layout.
         format: u16,
@@ -129,6 +130,10 @@ pub fn decode(bytes: &[u8]) -> Result<Chunk, DecodeError> {
         bytes.split_first_chunk::<HEADER_BYTES>().ok_or(DecodeError::Length(bytes.len()))?;
     let (coord, biome, counts) = read_header(header)?;
     let expected = body_bytes(counts);
+    // One frame and nothing after it.
+    if zstd::zstd_safe::find_frame_compressed_size(compressed) != Ok(compressed.len()) {
+        return Err(DecodeError::Body(expected));
+    }
     let body = zstd::bulk::decompress(compressed, expected).map_err(|_| DecodeError::Body(expected))?;
     if body.len() != expected {
         return Err(DecodeError::Body(expected));
@@ -162,13 +167,8 @@ fn hashed_header(chunk: &Chunk) -> [u8; 20] {
     header[..4].copy_from_slice(&chunk.coord.cx.to_le_bytes());
     header[4..8].copy_from_slice(&chunk.coord.cz.to_le_bytes());
     header[8] = chunk.biome as u8;
-    let counts = [
-        chunk.planes.len(),
-        chunk.nodes.len(),
-        chunk.leaves.len(),
-        chunk.faces.len(),
-        chunk.vertices.len(),
-    ];
+    let counts =
+        [chunk.planes.len(), chunk.nodes.len(), chunk.leaves.len(), chunk.faces.len(), chunk.vertices.len()];
     for (field, count) in header[10..].chunks_exact_mut(2).zip(counts) {
         field.copy_from_slice(&(count as u16).to_le_bytes());
     }
@@ -191,6 +191,9 @@ fn read_header(header: &[u8; HEADER_BYTES]) -> Result<(ChunkCoord, Biome, [usize
         value: header[16].into(),
         max: Biome::Exterior as usize,
     })?;
+    if header[17] != 0 {
+        return Err(DecodeError::Header { field: "reserved", value: header[17].into(), max: 0 });
+    }
     let mut counts = [0; 5];
     for (i, (field, max)) in LIMITS.into_iter().enumerate() {
         counts[i] = usize::from(u16_at(18 + 2 * i));

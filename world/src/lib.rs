@@ -20,6 +20,7 @@ mod coord;
 mod generator;
 mod grid;
 mod hash;
+mod noise;
 mod terrain;
 mod topology;
 mod walk;

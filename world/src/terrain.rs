@@ -3,10 +3,9 @@
 //! Several octaves of noise at world-space positions in cells, cut into steps of 8 units. Scales and
 //! weights are chosen for hills that a player can cross and cliffs that it has to walk around.
 
-use noise::{NoiseFn, Perlin};
-
 use crate::coord::{CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT};
 use crate::hash::{Tag, hash};
+use crate::noise::Octave;
 
 /// Heights are multiples of this, in 1/8 unit: 8 units.
 pub(crate) const HEIGHT_STEP: i16 = 8 * FIXED_PER_UNIT as i16;
@@ -16,31 +15,31 @@ const HIGHEST_UNITS: f64 = 112.0;
 const MIDDLE_UNITS: f64 = 44.0;
 /// Noise cells per cell of the grid, and units of height, of each octave.
 const OCTAVES: [(f64, f64); 4] = [(0.031, 52.0), (0.083, 26.0), (0.197, 12.0), (0.411, 5.0)];
-const OFFSET: f64 = 0.137;
 
 /// The terrain of a world.
 #[derive(Debug, Clone)]
 pub(crate) struct Terrain {
-    noise: [Perlin; OCTAVES.len()],
+    octaves: [Octave; OCTAVES.len()],
 }
 
 impl Terrain {
     /// The terrain of a seed.
     pub fn new(world_seed: u64) -> Self {
-        let noise = |octave: usize| Perlin::new(hash(Tag::Terrain, world_seed, octave as i32, 0, 0) as u32);
-        Terrain { noise: std::array::from_fn(noise) }
+        let octave = |i: usize| {
+            let (scale, weight) = OCTAVES[i];
+            Octave::new(hash(Tag::Terrain, world_seed, i as i32, 0, 0), scale, weight)
+        };
+        Terrain { octaves: std::array::from_fn(octave) }
     }
 
     /// The ground at a place of a chunk, in half cells from its corner (0 to 32), as a multiple of
     /// [`HEIGHT_STEP`].
     pub fn height(&self, coord: ChunkCoord, half_x: i32, half_z: i32) -> i16 {
-        let world = |c: i32, half: i32| {
-            (f64::from(c) * CELLS_PER_CHUNK as f64) + f64::from(half) * 0.5
-        };
+        let world = |c: i32, half: i32| (f64::from(c) * CELLS_PER_CHUNK as f64) + f64::from(half) * 0.5;
         let (x, z) = (world(coord.cx, half_x), world(coord.cz, half_z));
         let mut units = MIDDLE_UNITS;
-        for (noise, (scale, weight)) in self.noise.iter().zip(OCTAVES) {
-            units += noise.get([x * scale + OFFSET, z * scale + OFFSET]) * weight;
+        for octave in &self.octaves {
+            units += octave.at(x, z);
         }
         let step_units = f64::from(HEIGHT_STEP) / f64::from(FIXED_PER_UNIT);
         (units.clamp(0.0, HIGHEST_UNITS) / step_units).floor() as i16 * HEIGHT_STEP

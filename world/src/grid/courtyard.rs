@@ -23,6 +23,7 @@ pub(super) fn fill(grid: &mut Grid, random: &mut Random) {
         ceiling: None,
         floor_material: GROUND_MATERIAL,
         wall_material: WALL_MATERIAL,
+        cliff_material: WALL_MATERIAL,
         ceiling_material: 0,
     };
     for (x, z) in centre.cells() {

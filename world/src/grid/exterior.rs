@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::{CELLS, Cell, Grid, OpenCell, STEP_FIXED, outdoor_materials};
+use super::{CELLS, Cell, Grid, OpenCell, STEP_FIXED};
 use crate::coord::CELLS_PER_CHUNK;
 use crate::terrain::Terrain;
 
@@ -26,16 +26,9 @@ pub(super) fn fill(grid: &mut Grid, terrain: &Terrain) {
     let walls: [bool; CELLS] = std::array::from_fn(|i| is_border(i) && grid.is_solid(i % 16, i / 16));
     raise_pits(&mut heights, &walls);
     for i in (0..CELLS).filter(|i| !walls[*i]) {
-        let steepest = neighbours(i).map(|n| heights[i] - heights[n]).max().unwrap_or(0);
-        let (floor_material, wall_material) = outdoor_materials(heights[i], steepest);
-        let open = OpenCell {
-            floor: heights[i],
-            ceiling: None,
-            // The border's materials are the contract's: a neighbour draws with them too.
-            floor_material: if is_border(i) { outdoor_materials(heights[i], 0).0 } else { floor_material },
-            wall_material: if is_border(i) { outdoor_materials(heights[i], 0).1 } else { wall_material },
-            ceiling_material: 0,
-        };
+        let drop = neighbours(i).map(|n| heights[i] - heights[n]).max().unwrap_or(0);
+        // The border's cells are the contract's: it knows nothing of what lies further in.
+        let open = OpenCell::outdoor(heights[i], if is_border(i) { 0 } else { drop });
         grid.set(i % CELLS_PER_CHUNK, i / CELLS_PER_CHUNK, Cell::Open(open));
     }
 }

@@ -4,7 +4,7 @@
 //! ways; only openings to high ground outside are higher, and the cell behind such an opening is
 //! raised to one step below it.
 
-use super::{Cell, Grid, OpenCell, STEP_FIXED, indoor_materials};
+use super::{Cell, Grid, OpenCell, STEP_FIXED};
 use crate::border::Side;
 use crate::coord::{CELLS_PER_CHUNK, FIXED_PER_UNIT};
 use crate::hash::Random;
@@ -45,8 +45,7 @@ pub(super) fn random_floor(random: &mut Random) -> i16 {
 
 /// An open cell under a roof.
 pub(super) fn roofed(grid: &Grid, floor: i16, ceiling: i16) -> Cell {
-    let (floor_material, wall_material, ceiling_material) = indoor_materials(grid.biome);
-    Cell::Open(OpenCell { floor, ceiling: Some(ceiling), floor_material, wall_material, ceiling_material })
+    Cell::Open(OpenCell::indoor(grid.biome, floor, ceiling))
 }
 
 /// Opens a room with a floor and a ceiling of its own.
@@ -86,7 +85,11 @@ pub(super) fn carve_way(
 }
 
 /// Joins every opening of the border to `hub`, which must be open.
-pub(super) fn join_openings(grid: &mut Grid, random: &mut Random, hub: impl Fn((usize, usize)) -> (usize, usize)) {
+pub(super) fn join_openings(
+    grid: &mut Grid,
+    random: &mut Random,
+    hub: impl Fn((usize, usize)) -> (usize, usize),
+) {
     for side in Side::ALL {
         let (dx, dz) = side.step();
         for along in 1..CELLS_PER_CHUNK - 1 {

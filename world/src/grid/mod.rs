@@ -47,6 +47,8 @@ pub struct OpenCell {
     pub floor_material: u8,
     /// Material of the walls that bound it.
     pub wall_material: u8,
+    /// Material of those of its walls that are higher than a player's step.
+    pub cliff_material: u8,
     /// Material of the ceiling, 0 under the sky.
     pub ceiling_material: u8,
 }
@@ -116,7 +118,8 @@ pub(crate) fn generate(world_seed: u64, borders: &Borders, coord: ChunkCoord) ->
     let biome = borders.biomes.at(coord);
     let mut grid = Grid::uniform(coord, biome, Cell::Solid);
     for side in Side::ALL {
-        let (own, beyond) = borders.rows(coord, side);
+        // At the end of the world the border stays the rock that it is.
+        let Some((own, beyond)) = borders.rows(coord, side) else { continue };
         for (along, cell) in own.into_iter().enumerate() {
             let (x, z) = side.cell(along);
             grid.set(x, z, cell);
@@ -132,24 +135,32 @@ pub(crate) fn generate(world_seed: u64, borders: &Borders, coord: ChunkCoord) ->
     grid
 }
 
-/// Materials of floor and walls in the open: by height, and by the largest step down beside the cell.
-pub(crate) fn outdoor_materials(floor: i16, steepest: i16) -> (u8, u8) {
-    let wall = if steepest > STEP_FIXED { CLIFF } else { GROUND };
-    let ground = if steepest > STEP_FIXED {
-        CLIFF
-    } else if floor < GRASS_BELOW {
-        GRASS
-    } else {
-        GROUND
-    };
-    (ground, wall)
-}
+impl OpenCell {
+    /// Open ground of a height. `drop` is the largest step down to a cell beside it.
+    pub(crate) fn outdoor(floor: i16, drop: i16) -> Self {
+        let floor_material = match drop {
+            drop if drop > STEP_FIXED => CLIFF,
+            _ if floor < GRASS_BELOW => GRASS,
+            _ => GROUND,
+        };
+        let (wall_material, cliff_material) = (GROUND, CLIFF);
+        OpenCell { floor, ceiling: None, floor_material, wall_material, cliff_material, ceiling_material: 0 }
+    }
 
-/// Materials of floor, walls and ceiling under a roof.
-pub(crate) fn indoor_materials(biome: Biome) -> (u8, u8, u8) {
-    match biome {
-        Biome::Dungeon => (1, 2, 3),
-        _ => (4, 5, 6),
+    /// A place under the roof of a biome.
+    pub(crate) fn indoor(biome: Biome, floor: i16, ceiling: i16) -> Self {
+        let (floor_material, wall_material, ceiling_material) = match biome {
+            Biome::Dungeon => (1, 2, 3),
+            Biome::Courtyard | Biome::Exterior => (4, 5, 6),
+        };
+        OpenCell {
+            floor,
+            ceiling: Some(ceiling),
+            floor_material,
+            wall_material,
+            cliff_material: wall_material,
+            ceiling_material,
+        }
     }
 }
 
@@ -232,9 +243,8 @@ pub(crate) mod tests {
         for coord in coords(4_000) {
             let grid = generate(9, &borders, coord);
             let on_border = |i: usize| [i % 16, i / 16].iter().any(|c| *c == 0 || *c == 15);
-            let gates: Vec<_> = (0..CELLS)
-                .filter(|i| on_border(*i) && grid.at(i % 16, i / 16).open().is_some())
-                .collect();
+            let gates: Vec<_> =
+                (0..CELLS).filter(|i| on_border(*i) && grid.at(i % 16, i / 16).open().is_some()).collect();
             let gate = *gates.first().expect("every chunk has an opening");
             let there = flood(&grid, (gate % 16, gate / 16), false);
             let back = flood(&grid, (gate % 16, gate / 16), true);
