@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(bits, GOLDEN, "{bits:#x?}");
     }
 
-    const GOLDEN: [u64; 3] = [0, 0, 0];
+    const GOLDEN: [u64; 3] = [0xbff0_0000_0000_0000, 0x3fc3_2573_05bb_a14c, 0x3fc4_a791_20e6_8e14];
 
     #[test]
     fn folding_changes_no_value() {

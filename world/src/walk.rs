@@ -160,6 +160,37 @@ mod tests {
         }
     }
 
+    /// From cell to cell by nothing but `walk`: every side of every chunk that was met is crossed.
+    #[test]
+    fn every_chunk_is_left_over_each_of_its_sides() {
+        for start in [ChunkCoord::new(0, 0), ChunkCoord::new(1_000_000, -3), ChunkCoord::new(7, i32::MAX - 3)]
+        {
+            let mut world = World::around(start);
+            let cell = f64::from(CELL_UNITS);
+            let snap = |at: Position| ((at.x / cell).floor() as i64, (at.z / cell).floor() as i64);
+            let mut left = std::collections::BTreeSet::new();
+            let from = world.chunks[&start].spawn(3);
+            let mut seen = std::collections::BTreeSet::from([snap(from)]);
+            let mut open = vec![from];
+            while let Some(at) = open.pop() {
+                for (dx, dz) in [(32.0, 0.0), (0.0, 32.0), (-32.0, 0.0), (0.0, -32.0)] {
+                    let half = world.step(at, dx, dz);
+                    let walk = world.step(half.position, dx, dz);
+                    let to = walk.position.chunk().unwrap();
+                    let whole = half.blocked || walk.blocked;
+                    if to != start && !whole {
+                        left.insert(Topology::Plane.offset(start, to));
+                    }
+                    if to == start && !whole && seen.insert(snap(walk.position)) {
+                        open.push(walk.position);
+                    }
+                }
+            }
+            assert_eq!(left.len(), 4, "{start:?}: {left:?}");
+            world.load(start);
+        }
+    }
+
     #[test]
     fn a_missing_chunk_is_a_wall_that_says_so() {
         let coord = ChunkCoord::new(5, 5);

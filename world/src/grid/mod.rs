@@ -167,14 +167,15 @@ impl OpenCell {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::topology::Topology;
 
     /// Chunks near the origin, far away and at the ends of the grid.
     pub(crate) fn coords(count: i32) -> impl Iterator<Item = ChunkCoord> {
-        let centres = [(0, 0), (-40, 1_000), (1_000_000, -3), (i32::MIN + 20, i32::MAX - 20)];
+        let centres = [(0, 0), (-40, 1_000), (1_000_000, -3), (i32::MIN + 8, i32::MAX - 8)];
         (0..count).map(move |i| {
             let (cx, cz) = centres[(i % 4) as usize];
             let n = i / 4;
-            ChunkCoord { cx: cx + n % 17 - 8, cz: cz + n / 17 % 17 - 8 }
+            ChunkCoord { cx: cx + (n % 17 - 8), cz: cz + (n / 17 % 17 - 8) }
         })
     }
 
@@ -216,7 +217,7 @@ pub(crate) mod tests {
             let grid = generate(9, &borders, coord);
             for side in Side::ALL {
                 let (dx, dz) = side.step();
-                let there = ChunkCoord { cx: coord.cx + dx, cz: coord.cz + dz };
+                let Some(there) = Topology::Plane.neighbour(coord, dx, dz) else { continue };
                 let neighbour = generate(9, &borders, there);
                 let mut passable = 0;
                 for along in 0..16 {
@@ -248,12 +249,43 @@ pub(crate) mod tests {
             let gate = *gates.first().expect("every chunk has an opening");
             let there = flood(&grid, (gate % 16, gate / 16), false);
             let back = flood(&grid, (gate % 16, gate / 16), true);
-            for i in 0..CELLS {
-                if grid.at(i % 16, i / 16).open().is_some() {
-                    assert!(back[i], "{coord:?}: cell {i} is a trap ({:?})", grid.biome);
-                }
+            for (i, back) in back.into_iter().enumerate() {
+                let is_trap = grid.at(i % 16, i / 16).open().is_some() && !back;
+                assert!(!is_trap, "{coord:?}: cell {i} is a trap ({:?})", grid.biome);
             }
             assert!(gates.iter().all(|g| there[*g]), "{coord:?}: an opening cannot be reached");
+        }
+    }
+
+    /// The whole border of open land can be walked around, wherever its neighbours are.
+    #[test]
+    fn the_rim_of_open_land_is_a_path() {
+        let borders = Borders::new(9);
+        for coord in coords(1_200).filter(|c| borders.biomes.at(*c) == Biome::Exterior) {
+            let grid = generate(9, &borders, coord);
+            let has_neighbour = |side: &Side| {
+                let (dx, dz) = side.step();
+                Topology::Plane.neighbour(coord, dx, dz).is_some()
+            };
+            for side in Side::ALL.into_iter().filter(has_neighbour) {
+                let cells = (0..16).map(|along| side.cell(along)).map(|(x, z)| grid.at(x, z));
+                // The corners may be rock, at the end of the world alone.
+                let row: Vec<Cell> = cells.filter(|c| c.open().is_some()).collect();
+                assert!(row.len() >= CELLS_PER_CHUNK - 2);
+                assert!(
+                    row.windows(2).all(|p| can_step(p[0], p[1]) && can_step(p[1], p[0])),
+                    "{coord:?} {side:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_in_the_corner_of_the_world_has_rock_on_two_sides() {
+        let borders = Borders::new(9);
+        let grid = generate(9, &borders, ChunkCoord { cx: i32::MIN, cz: i32::MIN });
+        for along in 0..15 {
+            assert!(grid.is_solid(0, along) && grid.is_solid(along, 0));
         }
     }
 }
