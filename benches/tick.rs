@@ -1,2 +1,81 @@
-//! Benchmarks.
-fn main() {}
+//! One tick with a thousand clients, without sockets and without cryptography.
+//!
+//! cargo bench --bench tick
+//!
+//! The clients speak the link as real ones do; only the tick's own time is counted.
+
+#[path = "../tests/common/puppets.rs"]
+mod puppets;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use ninefold::config::Config;
+use ninefold_client::world::BspWorld;
+use puppets::Stage;
+
+const CLIENTS: usize = 1_000;
+/// Ticks until every ring is whole.
+const WARM_UP_TICKS: usize = 240;
+/// A walker turns after so many ticks.
+const TURN_TICKS: u64 = 90;
+
+fn stage() -> Stage {
+    let config = Config { spawn_radius_chunks: 12, ..Config::default() };
+    let mut stage = Stage::new(config.rules(), Arc::new(BspWorld::new(config.world_seed)), 1);
+    (0..CLIENTS).for_each(|_| {
+        stage.join();
+    });
+    stage.steps(WARM_UP_TICKS);
+    stage
+}
+
+/// The tick's own time over `count` ticks.
+fn time_ticks(stage: &mut Stage, count: u64, mut each: impl FnMut(&mut Stage)) -> Duration {
+    let mut total = Duration::ZERO;
+    for _ in 0..count {
+        each(stage);
+        stage.before();
+        let began = Instant::now();
+        black_box(stage.run(&|| 0));
+        total += began.elapsed();
+        stage.after();
+    }
+    total
+}
+
+fn idle(c: &mut Criterion) {
+    let mut stage = stage();
+    c.bench_function("tick/1000 idle clients", |b| {
+        b.iter_custom(|count| time_ticks(&mut stage, count, |_| {}));
+    });
+}
+
+fn walking(c: &mut Criterion) {
+    let mut stage = stage();
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut ticks = 0;
+    c.bench_function("tick/1000 walking clients", |b| {
+        b.iter_custom(|count| {
+            time_ticks(&mut stage, count, |stage| {
+                if ticks % TURN_TICKS == 0 {
+                    for puppet in &mut stage.puppets {
+                        puppet.wish = (random.i16(..), random.i16(..));
+                        puppet.chunks.clear();
+                        puppet.fragments.clear();
+                    }
+                }
+                ticks += 1;
+            })
+        });
+    });
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(30).measurement_time(Duration::from_secs(10));
+    targets = idle, walking
+}
+criterion_main!(benches);

@@ -166,6 +166,7 @@ impl Demo {
             chunks_hash_failed: figures.chunks_hash_failed + figures.chunks_contradicting,
             crossings: figures.crossings,
             crossings_without_chunk: figures.crossings_without_chunk,
+            client_ticks_without_chunk: figures.ticks_without_chunk,
             chunk_complete_ms: figures.chunk_complete.percentiles(),
             enter_usable_ms: figures.enter_usable.percentiles(),
             join_ms: figures.join.percentiles(),

@@ -3,6 +3,7 @@
 //! [`swarm`] runs clients of the real client core on real sockets, each with a [`walker`] that finds its
 //! way by the chunks it has received. [`demo`] starts a server in the same process, lets a swarm loose
 //! on it, and judges the [`report`].
+#![forbid(unsafe_code)]
 
 pub mod demo;
 pub mod report;

@@ -40,6 +40,8 @@ pub struct Report {
     pub crossings: u64,
     /// Those after which the client stood in a chunk that it did not have.
     pub crossings_without_chunk: u64,
+    /// Client ticks spent in a chunk that the client did not have, after it could first play.
+    pub client_ticks_without_chunk: u64,
     /// From a chunk's entering the ring to its being complete, milliseconds.
     pub chunk_complete_ms: Percentiles,
     /// From a move over a border to a usable chunk under the player, milliseconds.
@@ -84,6 +86,7 @@ pub fn verdict(report: &Report) -> Vec<String> {
     };
     fail(report.chunks_hash_failed, "chunks failed their content hash");
     fail(report.crossings_without_chunk, "times a client stood in a chunk that it did not have");
+    fail(report.client_ticks_without_chunk, "client ticks were spent in a chunk that was not there");
     fail(report.clients_lost, "clients were lost");
     if report.join_ms.count < report.clients as u64 {
         let never = report.clients as u64 - report.join_ms.count;

@@ -64,6 +64,8 @@ pub fn build(grid: &Grid, scratch: &mut Scratch) -> Chunk {
     scratch.build = BuildScratch { vertex_slots, planes };
     debug_assert!(chunk.nodes.len() <= NODES_MAX && chunk.leaves.len() <= LEAVES_MAX);
     debug_assert!(chunk.faces.len() <= FACES_MAX);
+    // A chunk is kept for long and counted by what it holds.
+    chunk.shrink();
     chunk.content_hash = codec::content_hash(&chunk, &mut scratch.content);
     chunk
 }
@@ -374,6 +376,21 @@ mod tests {
             side(cells(0).end, z);
         }
         open
+    }
+
+    #[test]
+    fn trees_are_small() {
+        let mut counts: [Vec<[usize; 3]>; 3] = Default::default();
+        for chunk in chunks(1_000) {
+            let count = [chunk.nodes().len(), chunk.leaves().len(), chunk.faces().len()];
+            counts[chunk.biome() as usize].push(count);
+        }
+        for (biome, counts) in counts.iter_mut().enumerate() {
+            counts.sort_unstable();
+            let (median, most) = (counts[counts.len() / 2], counts[counts.len() - 1]);
+            println!("biome {biome}: nodes, leaves, faces {median:?} at the median, {most:?} at most");
+            assert!(most[0] <= 600 && most[2] <= 1_300, "biome {biome}: {most:?}");
+        }
     }
 
     #[test]

@@ -186,6 +186,15 @@ impl Chunk {
         Position { x: x0 + x, y, z: z0 + z }
     }
 
+    /// Gives back what its lists have grown beyond their need.
+    pub(crate) fn shrink(&mut self) {
+        self.planes.shrink_to_fit();
+        self.nodes.shrink_to_fit();
+        self.leaves.shrink_to_fit();
+        self.faces.shrink_to_fit();
+        self.vertices.shrink_to_fit();
+    }
+
     /// Bytes that it takes in memory.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Chunk>()

@@ -14,7 +14,7 @@ pub const PLAYER_HALF_WIDTH_UNITS: i32 = 16;
 pub const PLAYER_HEIGHT_UNITS: i32 = 56;
 
 /// The longest step along one axis, in units.
-const STEP_LENGTH_MAX: f64 = (CELL_UNITS - 2 * PLAYER_HALF_WIDTH_UNITS) as f64;
+const STEP_LENGTH_MAX: f64 = (CELL_UNITS - 1) as f64;
 /// A player that touches a wall stands this far from it: one step of a position on the wire.
 const SKIN: f64 = 1.0 / 64.0;
 
@@ -214,6 +214,6 @@ mod tests {
         let at = Position { x: 500.0, y: 0.0, z: 500.0 };
         let step = |dx, dz| walk(|_| Some(&chunk), at, dx, dz).position;
         assert_eq!(step(f64::NAN, f64::INFINITY), at);
-        assert_eq!(step(1e9, 0.0).x, 532.0);
+        assert_eq!(step(1e9, 0.0).x, 563.0);
     }
 }

@@ -1,0 +1,55 @@
+//! The whole system over real sockets: a server, many clients, a verdict.
+
+use ninefold_sim::demo::Demo;
+use ninefold_sim::report::verdict;
+
+fn demo(clients: usize, seconds: u64, seed: u64, speed: u32) -> Demo {
+    Demo { clients, seconds, seed, speed, threads: 2, json: None, quiet: true }
+}
+
+#[test]
+fn fifty_clients_walk_over_borders_and_nothing_is_missing() {
+    let report = demo(50, 8, 9, 640).run().unwrap();
+    assert_eq!(verdict(&report), Vec::<String>::new());
+    assert_eq!((report.join_ms.count, report.panics_caught), (50, 0));
+    assert!(report.crossings >= 50, "{} crossings", report.crossings);
+    assert!(report.chunks_delivered >= 50 * 9);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_world() {
+    // At this speed nobody gets out of its spawn chunk: the chunks that are seen follow from the seed alone.
+    let hash = |seed| demo(20, 1, seed, 1).run().unwrap().world_hash;
+    let first = hash(4);
+    assert_eq!(first, hash(4));
+    assert_ne!(first, hash(5));
+}
+
+#[test]
+fn the_json_report_has_the_promised_fields() {
+    let path = std::env::temp_dir().join(format!("ninefold-report-{}.json", std::process::id()));
+    let demo = Demo { json: Some(path.clone()), ..demo(2, 1, 9, 320) };
+    demo.run().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    std::fs::remove_file(path).unwrap();
+    for field in [
+        "clients", "seconds", "tick_rate_hz", "ticks", "tick_us", "phases_us", "overruns",
+        "chunks_generated", "generate_us", "chunks_delivered", "chunks_hash_failed", "crossings",
+        "crossings_without_chunk", "chunk_complete_ms", "join_ms", "encoded_bytes_per_chunk",
+        "fragments_sent", "fragments_resent", "datagrams_out", "bytes_out", "datagrams_in",
+        "server_cpu_us_per_client_tick", "clients_lost", "panics_caught", "stale_results",
+    ] {
+        assert!(!report[field].is_null(), "no {field}");
+    }
+    for percentile in ["p50", "p99", "p999", "max"] {
+        assert!(report["tick_us"][percentile].is_number(), "no {percentile}");
+        assert!(report["phases_us"]["egress"][percentile].is_number());
+    }
+}
+
+#[test]
+fn a_report_cannot_be_written_where_there_is_no_folder() {
+    let demo = Demo { json: Some("/nonexistent/report.json".into()), ..demo(1, 1, 9, 320) };
+    let error = format!("{:#}", demo.run().unwrap_err());
+    assert!(error.contains("/nonexistent/report.json"), "{error}");
+}
