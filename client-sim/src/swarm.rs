@@ -285,6 +285,10 @@ impl Member {
         let Member { client, socket, .. } = self;
         socket.receive(buffers, |from, datagram| client.handle_datagram(now, from, datagram))?;
         self.take_events(now, figures, live);
+        // On the way in every answer is waited for; later an acknowledgement can wait for the next tick.
+        if self.playable_at.is_none() {
+            self.transmit(now, figures);
+        }
         Ok(())
     }
 
