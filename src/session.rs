@@ -126,7 +126,7 @@ impl Sessions {
     }
 
     /// Takes a client in; one that was left in its slot comes back.
-    pub fn insert(&mut self, session: Session) -> Option<Box<Session>> {
+    pub fn insert(&mut self, session: Session) -> Option<Session> {
         let slot = session.connection.slot as usize;
         if self.slots.len() <= slot {
             self.slots.resize_with(slot + 1, || None);
@@ -134,14 +134,14 @@ impl Sessions {
         self.count += 1;
         let old = self.slots[slot].replace(Box::new(session));
         self.count -= usize::from(old.is_some());
-        old
+        old.map(|session| *session)
     }
 
     /// Takes a client out.
-    pub fn remove(&mut self, connection: ConnectionId) -> Option<Box<Session>> {
+    pub fn remove(&mut self, connection: ConnectionId) -> Option<Session> {
         self.get_mut(connection)?;
         self.count -= 1;
-        self.slots[connection.slot as usize].take()
+        self.slots[connection.slot as usize].take().map(|session| *session)
     }
 
     /// The client of this very session.

@@ -32,7 +32,7 @@ pub struct Tick<W: Workshop> {
     // for the life of a client
     sessions: Sessions,
     // for one tick, kept for their memory
-    departed: Vec<Box<Session>>,
+    departed: Vec<Session>,
     plan: Plan,
 }
 

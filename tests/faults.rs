@@ -49,7 +49,9 @@ fn a_generator_that_hangs_on_the_spawn_chunk_gives_a_safe_one() {
     });
     let server = start_with(&config, Arc::new(generator));
     let mut players = [Player::join(&server, &config, 1)];
-    until("the player stands on safe ground", 3, &mut players, |p| p[0].client.is_playable() && p[0].has_ring());
+    until("the player stands on safe ground", 3, &mut players, |p| {
+        p[0].client.is_playable() && p[0].has_ring()
+    });
     assert!(was_told_unavailable(&players[0], ORIGIN));
     // The late result is not shown: the hung worker comes back to nobody waiting.
     players[0].wish = (1.0, 0.0);
@@ -86,10 +88,11 @@ fn a_teleport_over_ten_thousand_chunks_leaves_the_old_work_behind() {
         }
     });
     // Nothing of the old ring came after the new one was entered.
-    let entered = players[0].events.iter().position(|e| matches!(e, Event::Entered { coord, .. } if *coord == far));
-    let late = players[0].events[entered.unwrap()..].iter().any(|e| {
-        matches!(e, Event::ChunkReady { chunk, .. } if chunk.coord().cx.abs() <= 1)
-    });
+    let entered =
+        players[0].events.iter().position(|e| matches!(e, Event::Entered { coord, .. } if *coord == far));
+    let late = players[0].events[entered.unwrap()..]
+        .iter()
+        .any(|e| matches!(e, Event::ChunkReady { chunk, .. } if chunk.coord().cx.abs() <= 1));
     assert!(!late);
     let summary = server.stop().unwrap();
     assert!(summary.tick.chunks.stale > 0, "{:?}", summary.tick.chunks);

@@ -54,7 +54,8 @@ fn files_and_functions_stay_small() {
         assert!(lines.len() <= FILE_LINES_MAX, "{}: {} lines", path.display(), lines.len());
         for (start, line) in lines.iter().enumerate() {
             let body = line.trim_start();
-            let is_function = body.starts_with("fn ") || body.starts_with("pub fn ") || body.starts_with("pub(");
+            let is_function =
+                body.starts_with("fn ") || body.starts_with("pub fn ") || body.starts_with("pub(");
             if !is_function || !body.contains("fn ") {
                 continue;
             }

@@ -78,12 +78,14 @@ impl Demo {
     }
 
     fn config(&self) -> Config {
-        let mut config = Config::default();
-        config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        config.world_seed = self.seed;
-        config.walk_speed_units_s = self.speed;
-        config.clients_max = config.clients_max.max(self.clients as u32);
-        config
+        let defaults = Config::default();
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            world_seed: self.seed,
+            walk_speed_units_s: self.speed,
+            clients_max: defaults.clients_max.max(self.clients as u32),
+            ..defaults
+        }
     }
 
     fn tokens(&self, config: &Config, server: SocketAddr) -> anyhow::Result<Vec<ConnectToken>> {

@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 use ninefold_client::Client;
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::{
-    CELL_UNITS, CELLS_PER_CHUNK, Chunk, ChunkCoord, FIXED_PER_UNIT, LocalPosition, Position, STEP_UNITS, Topology,
+    CELL_UNITS, CELLS_PER_CHUNK, Chunk, ChunkCoord, FIXED_PER_UNIT, LocalPosition, Position, STEP_UNITS,
+    Topology,
 };
 
 /// Near enough to a waypoint to go on to the next.

@@ -33,11 +33,31 @@ fn the_json_report_has_the_promised_fields() {
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     std::fs::remove_file(path).unwrap();
     for field in [
-        "clients", "seconds", "tick_rate_hz", "ticks", "tick_us", "phases_us", "overruns",
-        "chunks_generated", "generate_us", "chunks_delivered", "chunks_hash_failed", "crossings",
-        "crossings_without_chunk", "chunk_complete_ms", "join_ms", "encoded_bytes_per_chunk",
-        "fragments_sent", "fragments_resent", "datagrams_out", "bytes_out", "datagrams_in",
-        "server_cpu_us_per_client_tick", "clients_lost", "panics_caught", "stale_results",
+        "clients",
+        "seconds",
+        "tick_rate_hz",
+        "ticks",
+        "tick_us",
+        "phases_us",
+        "overruns",
+        "chunks_generated",
+        "generate_us",
+        "chunks_delivered",
+        "chunks_hash_failed",
+        "crossings",
+        "crossings_without_chunk",
+        "chunk_complete_ms",
+        "join_ms",
+        "encoded_bytes_per_chunk",
+        "fragments_sent",
+        "fragments_resent",
+        "datagrams_out",
+        "bytes_out",
+        "datagrams_in",
+        "server_cpu_us_per_client_tick",
+        "clients_lost",
+        "panics_caught",
+        "stale_results",
     ] {
         assert!(!report[field].is_null(), "no {field}");
     }

@@ -17,10 +17,10 @@ mod others;
 mod ring;
 mod stats;
 
-pub use cache::{CacheFull, CachedChunk, ChunkCache};
+pub use cache::{CACHE_CHUNKS_MIN, CacheFull, CachedChunk, ChunkCache};
 pub use client::{Client, ClientConfig, ClientError, EndReason, Event, Transmit};
 pub use ninefold_protocol as protocol;
 pub use ninefold_world as world;
 pub use others::{OtherPlayer, Others};
-pub use ring::{Ring, Wanted};
+pub use ring::{ASK_AFTER, Ring, Wanted};
 pub use stats::ClientStats;

@@ -38,7 +38,8 @@ fn socket() -> UdpSocket {
 /// Everything that has come to `socket`.
 fn received(socket: &UdpSocket) -> Vec<(SocketAddr, Vec<u8>)> {
     let mut buffer = [0; 2_048];
-    let datagrams = std::iter::from_fn(|| socket.recv_from(&mut buffer).ok().map(|(n, a)| (a, buffer[..n].to_vec())));
+    let datagrams =
+        std::iter::from_fn(|| socket.recv_from(&mut buffer).ok().map(|(n, a)| (a, buffer[..n].to_vec())));
     datagrams.collect()
 }
 
@@ -154,7 +155,8 @@ impl End for OurServer {
 
     fn say(&mut self, payload: &[u8]) {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
-        let (to, bytes) = self.server.seal(self.now(), 0, &[payload], &mut buffer).expect("slot 0 is connected");
+        let (to, bytes) =
+            self.server.seal(self.now(), 0, &[payload], &mut buffer).expect("slot 0 is connected");
         self.socket.send_to(&buffer[..bytes], to).expect("the loopback takes it");
     }
 
@@ -319,7 +321,8 @@ impl End for RenetcodeServer {
     }
 
     fn say(&mut self, payload: &[u8]) {
-        let (to, datagram) = self.server.generate_payload_packet(CLIENT_ID, payload).expect("it is connected");
+        let (to, datagram) =
+            self.server.generate_payload_packet(CLIENT_ID, payload).expect("it is connected");
         self.socket.send_to(datagram, to).expect("the loopback takes it");
     }
 
@@ -385,8 +388,12 @@ struct NetcodeRsServer {
 impl NetcodeRsServer {
     fn new() -> Self {
         let config = netcode::ServerConfig::default();
-        let server =
-            netcode::Server::with_config_and_transceiver(PROTOCOL_ID, PRIVATE_KEY, config, netcode_rs_socket());
+        let server = netcode::Server::with_config_and_transceiver(
+            PROTOCOL_ID,
+            PRIVATE_KEY,
+            config,
+            netcode_rs_socket(),
+        );
         let server = server.expect("the configuration is sound");
         NetcodeRsServer { server, start: StdInstant::now(), index: None, heard: Vec::new() }
     }
@@ -448,7 +455,10 @@ fn talk(server: &mut dyn End, client: &mut dyn End, longest: usize) {
         client.step();
         client.heard().len() >= payloads.len()
     });
-    assert_eq!((std::mem::take(server.heard()), std::mem::take(client.heard())), (payloads.clone(), payloads));
+    assert_eq!(
+        (std::mem::take(server.heard()), std::mem::take(client.heard())),
+        (payloads.clone(), payloads)
+    );
 }
 
 fn part(what: &str, leaving: &mut dyn End, staying: &mut dyn End) {

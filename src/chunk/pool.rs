@@ -419,6 +419,8 @@ mod tests {
         generator.open.store(true, Ordering::Release);
         until(&mut service, ms(2_002), |s| s.counters().stale == 1);
         assert!(is_failed(&service, at(100)));
+        // The hung worker ends by itself: the pool, its supervisor and the fresh worker are left.
+        until(&mut service, ms(2_003), |s| Arc::strong_count(&s.workshop().shared) == 3);
     }
 
     #[test]
@@ -472,10 +474,16 @@ mod tests {
         let mut service = service(&generator, 2, limits());
         [100, 101, 102, 103].into_iter().for_each(|cx| service.pin(at(cx)));
         until(&mut service, ms(0), |_| generator.asked.lock().unwrap().len() == 2);
+        let shared = Arc::clone(&service.workshop().shared);
         let began = StdInstant::now();
         service.into_workshop().stop();
         assert!(began.elapsed() < 4 * STOP_WAIT, "{:?}", began.elapsed());
+        // Back from the generator, the workers end and leave the other two jobs alone.
         generator.open.store(true, Ordering::Release);
+        while Arc::strong_count(&shared) > 1 {
+            assert!(began.elapsed() < PATIENCE, "the workers never ended");
+            std::thread::sleep(STOP_POLL);
+        }
         assert_eq!(generator.asked.lock().unwrap().len(), 2);
     }
 

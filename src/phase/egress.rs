@@ -25,7 +25,7 @@ pub fn egress(
     plan: &Plan,
     sessions: &mut Sessions,
     departures: &mut lane::Sender<Departure>,
-    departed: &mut Vec<Box<Session>>,
+    departed: &mut Vec<Session>,
     counters: &mut Counters,
 ) {
     for planned in &plan.clients {

@@ -27,7 +27,7 @@ pub fn ingress(
     rules: &Rules,
     arrivals: &mut lane::Receiver<Arrival>,
     sessions: &mut Sessions,
-    departed: &mut Vec<Box<Session>>,
+    departed: &mut Vec<Session>,
     counters: &mut Counters,
 ) {
     let mut buffer = [0; PACKET_BYTES_MAX];

@@ -17,7 +17,7 @@ pub fn interest<W: Workshop>(
     now: Instant,
     tick: u64,
     sessions: &mut Sessions,
-    departed: &mut Vec<Box<Session>>,
+    departed: &mut Vec<Session>,
     chunks: &mut ChunkService<W>,
     crowd: &mut Crowd,
     counters: &mut Counters,

@@ -18,10 +18,8 @@ use ninefold_client::{Client, ClientConfig, Event};
 
 /// The configuration of the tests: any free port, a fixed world.
 pub fn config() -> Config {
-    let mut config = Config::default();
-    config.listen = "127.0.0.1:0".parse().unwrap();
-    config.socket_buffer_bytes = 4 << 20;
-    config
+    let listen = "127.0.0.1:0".parse().unwrap();
+    Config { listen, socket_buffer_bytes: 4 << 20, ..Config::default() }
 }
 
 /// A server with the ordinary world.

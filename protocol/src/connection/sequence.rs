@@ -98,7 +98,7 @@ mod tests {
             for now in [Instant::ZERO, NOW, Instant::from_us(u64::MAX)] {
                 let session = SessionSequence::new(clock, now).take().unwrap();
                 let before = BeforeSlotSequence::new().take(clock, now).unwrap();
-                assert!(session >= SESSION && session < BEFORE_SLOT && before >= BEFORE_SLOT);
+                assert!((SESSION..BEFORE_SLOT).contains(&session) && before >= BEFORE_SLOT);
             }
         }
     }

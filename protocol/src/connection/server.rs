@@ -19,9 +19,9 @@ use ahash::{AHashMap, RandomState};
 use super::counters::Counters;
 use super::crypto::{Cipher, Key, Tag};
 use super::limits::{
-    ANSWER_LEN_MAX, ANSWERS_MAX, CHALLENGE_TOKEN_LEN, FAREWELLS, HANDSHAKE_TIME_MAX, HANDSHAKES_MAX, KEEP_ALIVE,
-    KEY_LEN, PACKET_OVERHEAD, PAYLOAD_LEN_MAX, REQUEST_OPENS_MAX, REQUEST_WINDOW, TOKEN_LIFETIME_S_MAX,
-    USED_TOKENS_MIN, USED_TOKENS_PER_SLOT, USER_DATA_LEN, VERSION,
+    ANSWER_LEN_MAX, ANSWERS_MAX, CHALLENGE_TOKEN_LEN, FAREWELLS, HANDSHAKE_TIME_MAX, HANDSHAKES_MAX,
+    KEEP_ALIVE, KEY_LEN, PACKET_OVERHEAD, PAYLOAD_LEN_MAX, REQUEST_OPENS_MAX, REQUEST_WINDOW,
+    TOKEN_LIFETIME_S_MAX, USED_TOKENS_MIN, USED_TOKENS_PER_SLOT, USER_DATA_LEN, VERSION,
 };
 use super::packet::{Kind, Request, Sealed, seal};
 use super::replay::ReplayWindow;
@@ -514,7 +514,9 @@ impl Server {
         session.received_at = now;
         session.is_confirmed = true;
         match kind {
-            Kind::Payload if (1..=PAYLOAD_LEN_MAX).contains(&body.len()) => Received::Payload { slot, bytes: body },
+            Kind::Payload if (1..=PAYLOAD_LEN_MAX).contains(&body.len()) => {
+                Received::Payload { slot, bytes: body }
+            }
             Kind::KeepAlive => Received::Nothing,
             Kind::Disconnect => {
                 self.counters.left += 1;

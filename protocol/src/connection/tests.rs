@@ -130,7 +130,10 @@ fn requests_that_cannot_be_are_refused_and_counted() {
     let good = token(&|_| {});
     assert_eq!(refused(&good, &|r| r[1] = b'n').request_protocol, 1);
     assert_eq!(refused(&token(&|p| p.protocol_id = 8), &|_| {}).request_protocol, 2);
-    assert_eq!(refused(&token(&|p| (p.create_unix_s, p.expire_unix_s) = (900, 1_000)), &|_| {}).request_expired, 1);
+    assert_eq!(
+        refused(&token(&|p| (p.create_unix_s, p.expire_unix_s) = (900, 1_000)), &|_| {}).request_expired,
+        1
+    );
     assert_eq!(refused(&token(&|p| p.expire_unix_s = 1 << 40), &|_| {}).request_expired, 2);
     assert_eq!(refused(&good, &|r| r[200] ^= 1).request_forged, 1);
     let elsewhere = token(&|p| p.server_addresses = vec![address(9)]);
@@ -209,7 +212,10 @@ fn a_client_that_comes_again_with_a_new_token_replaces_its_session() {
     // From another address, though the only slot is taken: it is its own.
     let _new = connected(&mut server, 42, 2, address(2), at(10));
     let events = events(&mut server);
-    assert!(matches!(events[1], Event::Disconnected { client_id: 42, reason: DisconnectReason::Replaced, .. }));
+    assert!(matches!(
+        events[1],
+        Event::Disconnected { client_id: 42, reason: DisconnectReason::Replaced, .. }
+    ));
     assert!(matches!(events[2], Event::Connected { client_id: 42, .. }));
     let mut late = say(&mut old, at(11), b"late");
     assert_eq!(server.handle(at(11), address(1), &mut late), Received::Nothing);

@@ -337,7 +337,10 @@ pub(super) mod tests {
         assert_eq!(ConnectToken::from_bytes(&bytes).unwrap(), token);
         assert_eq!(bytes[..13], VERSION);
         // timeout, count, type, 127.0.0.1, port, type, first group
-        assert_eq!(bytes[1085..1104], [5, 0, 0, 0, 2, 0, 0, 0, 1, 127, 0, 0, 1, 0x40, 0x9c, 2, 0x01, 0x20, 0xb8]);
+        assert_eq!(
+            bytes[1085..1104],
+            [5, 0, 0, 0, 2, 0, 0, 0, 1, 127, 0, 0, 1, 0x40, 0x9c, 2, 0x01, 0x20, 0xb8]
+        );
         let mut private = token.private.clone();
         let open = PrivateToken::open(&mut private, &Key(PRIVATE_KEY), 7, 1_060, &token.nonce).unwrap();
         assert_eq!((open.client_id, open.timeout_s, open.user_data[0]), (42, 5, 6));

@@ -137,6 +137,40 @@ fn a_stale_result_is_counted_and_not_shown() {
 }
 
 #[test]
+fn an_old_result_is_stale_even_while_the_next_attempt_is_being_made() {
+    let mut service = service(limits());
+    service.pin(at(1));
+    service.dispatch(ms(0));
+    service.unpin(at(1));
+    service.pin(at(1));
+    service.dispatch(ms(1));
+    // Both attempts are with the workshop; only the second one's result is waited for.
+    assert_eq!(service.gauges(ms(1)).making, 2);
+    assert_eq!(service.take_in(ms(2), 1, || true), 1);
+    assert!(matches!(service.state(at(1)), ChunkState::Making));
+    assert_eq!((service.counters().stale, service.counters().made), (1, 0));
+    assert_eq!(service.take_in(ms(3), 1, || true), 1);
+    assert!(ready(&service, at(1)));
+    assert_eq!((service.counters().stale, service.counters().made), (1, 1));
+}
+
+#[test]
+fn an_edit_gives_a_failed_chunk_all_its_attempts_again() {
+    let mut service = service(limits());
+    service.pin(at(-1));
+    for now_ms in [0, 1, 101, 102, 502, 503] {
+        tick(&mut service, ms(now_ms));
+    }
+    assert!(matches!(service.state(at(-1)), ChunkState::Failed));
+    assert_eq!(service.invalidate(at(-1)), Ok(2));
+    for now_ms in [1_000, 1_001, 1_101, 1_102] {
+        tick(&mut service, ms(now_ms));
+        assert!(matches!(service.state(at(-1)), ChunkState::Queued | ChunkState::Making), "at {now_ms} ms");
+    }
+    assert_eq!(service.counters().panics, 5);
+}
+
+#[test]
 fn a_panic_is_tried_again_after_a_backoff_and_then_failed() {
     let mut service = service(limits());
     service.pin(at(-1));
