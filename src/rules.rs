@@ -33,7 +33,7 @@ pub const PACKETS_PER_TICK_MAX: u32 = 64;
 pub const CHUNK_REQUESTS_PER_TICK_MAX: u32 = 9;
 /// A wish to walk is believed for this long after the input that said so.
 pub const INPUT_HOLD: Duration = Duration::from_ms(250);
-/// Positions go out in this many ticks after the last change in a client's ring, since each may be lost.
+/// Positions go out in this many ticks from the last change in a client's ring on, since each may be lost.
 pub const POSITIONS_REPEATS: u32 = 3;
 /// Without any change they go out every so many ticks.
 pub const POSITIONS_IDLE_TICKS: u64 = 15;

@@ -8,9 +8,7 @@ use ninefold_client::protocol::chunk::Fragmenter;
 use ninefold_client::protocol::connection::{
     self, ConnectToken, DATAGRAM_BYTES_MAX, Received, ServerConfig, TokenParams,
 };
-use ninefold_client::protocol::frame::{
-    ChunkAt, ChunkKey, Message, RefuseReason, UnavailableReason, kind,
-};
+use ninefold_client::protocol::frame::{ChunkAt, ChunkKey, Message, RefuseReason, UnavailableReason, kind};
 use ninefold_client::protocol::limits::PACKET_BYTES_MAX;
 use ninefold_client::protocol::link::Link;
 use ninefold_client::protocol::time::{Duration, Instant};

@@ -35,6 +35,9 @@ const RECEIVE_CALLS_MAX: usize = 16;
 const DEPARTURES_PER_TURN_MAX: usize = 4_096;
 /// The kernel's bound on one GSO send: 65,535 bytes less the IP and UDP headers.
 const RUN_BYTES_MAX: usize = 65_535 - 48;
+/// Comings and goings that may wait for room in the lane; at so many nothing more is read until the tick has
+/// taken some, and the kernel's buffer decides what is lost.
+const WAITING_MAX: usize = 1 << 16;
 /// The thread looks at its timers at least this often.
 const WAIT_MAX: Duration = Duration::from_ms(100);
 
@@ -198,7 +201,7 @@ impl Udp {
                 tracing::error!(%error, "waiting for the socket failed; the carrier ends");
                 break;
             }
-            more = self.receive(&clock, &mut buffers);
+            more = self.waiting.len() < WAITING_MAX && self.receive(&clock, &mut buffers);
             more |= self.depart(&clock);
             self.connection.handle_timeout(clock.now());
             self.tell_events();

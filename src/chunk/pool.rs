@@ -488,6 +488,23 @@ mod tests {
     }
 
     #[test]
+    fn jobs_that_wait_are_not_begun_once_the_pool_stops() {
+        let generator = Gated::new();
+        let mut service = service(&generator, 1, limits());
+        [100, 101, 102].into_iter().for_each(|cx| service.pin(at(cx)));
+        until(&mut service, ms(0), |_| generator.asked.lock().unwrap().len() == 1);
+        // The worker comes back while stopping still waits for it.
+        let gate = Arc::clone(&generator);
+        let opener = std::thread::spawn(move || {
+            std::thread::sleep(STOP_WAIT / 10);
+            gate.open.store(true, Ordering::Release);
+        });
+        service.into_workshop().stop();
+        opener.join().unwrap();
+        assert_eq!(*generator.asked.lock().unwrap(), [at(100)]);
+    }
+
+    #[test]
     fn idle_workers_stop_at_once() {
         let generator = Gated::new();
         let mut service = service(&generator, 4, limits());
