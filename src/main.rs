@@ -2,6 +2,7 @@
 //!
 //! A mistake of the person who runs it is one line on standard error and exit code 2; anything else that
 //! goes wrong is one line and exit code 1.
+#![forbid(unsafe_code)]
 
 mod cli;
 
@@ -27,7 +28,9 @@ fn main() -> ExitCode {
     match run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("ninefold: {error:#}");
+            // Names and paths may hold anything, and one line is promised.
+            let line = format!("{error:#}").replace(char::is_control, "?");
+            eprintln!("ninefold: {line}");
             let is_mistake =
                 error.is::<UsageError>() || error.is::<ConfigError>() || error.is::<StartError>();
             if is_mistake { ExitCode::from(EXIT_MISTAKE) } else { ExitCode::FAILURE }
@@ -73,6 +76,7 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let server = Server::start(&config, Arc::new(BspWorld::new(config.world_seed)))?;
         tracing::info!(address = %server.address(), world_seed = config.world_seed, "serving");
+        tell(&format!("listening on {}\n", server.address()))?;
         let mut health = tokio::time::interval(HEALTH_CHECK);
         while !server.is_dead() {
             tokio::select! {

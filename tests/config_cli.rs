@@ -202,6 +202,16 @@ fn a_mistake_on_the_command_line_names_the_flag() {
 }
 
 #[test]
+fn a_name_with_control_characters_stays_on_its_line() {
+    let file = File::new("control.toml", "\"a\\nb\\u001b[31m\" = 1\n");
+    assert!(file.mistake().starts_with("line 1: unknown key `a?b?[31m`"));
+    let line = mistake(&mut ninefold(&["config", "--config", "no\nfile"]));
+    assert_eq!(line, "ninefold: config file no?file: there is no such file");
+    let line = mistake(ninefold(&["config"]).env("NINEFOLD_A\nB", "1"));
+    assert!(line.contains("NINEFOLD_A?B"), "{line}");
+}
+
+#[test]
 fn a_public_address_needs_a_key() {
     let line = mistake(&mut ninefold(&["serve", "--listen", "0.0.0.0:0"]));
     assert!(line.contains("flag --listen: `listen` = \"0.0.0.0:0\""), "{line}");
@@ -257,6 +267,7 @@ fn a_running_server_ends_well_on_sigterm_and_sigint() {
         log.for_each(drop);
         let output = server.wait_with_output().expect("it ends");
         assert!(output.status.success(), "{signal}: {:?}", output.status);
-        assert!(stdout(&output).contains("ticks"), "{signal}: {}", stdout(&output));
+        let said = stdout(&output);
+        assert!(said.starts_with("listening on 127.0.0.1:") && said.contains("ticks"), "{signal}: {said}");
     }
 }

@@ -58,13 +58,4 @@ const _: () = {
         "a full fragment and a plain acknowledgement share a packet"
     );
     assert!(REASSEMBLY_BYTES_MAX >= 9 * CHUNK_BYTES_MAX, "a whole ring may be on its way");
-    assert!(
-        PACKET_HEADER_BYTES
-            + FRAME_HEADER_BYTES
-            + ACK_BYTES_MAX
-            + FRAME_HEADER_BYTES
-            + crate::frame::Positions::bytes_with(POSITIONS_PER_FRAME_MAX)
-            <= PACKET_BYTES_MAX,
-        "positions and the longest acknowledgement share a packet"
-    );
 };

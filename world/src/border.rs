@@ -11,8 +11,8 @@
 //! ```
 
 use crate::biome::{Biome, Biomes};
+use crate::cell::{Cell, OpenCell, STEP_FIXED};
 use crate::coord::{CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT};
-use crate::grid::{Cell, OpenCell, STEP_FIXED};
 use crate::hash::{Random, Tag, hash};
 use crate::terrain::{HEIGHT_STEP, Terrain};
 use crate::topology::Topology;

@@ -7,13 +7,14 @@
 //! of the chunk is no exception.
 
 use crate::biome::Biome;
+use crate::cell::{Cell, OpenCell, STEP_FIXED};
 use crate::chunk::{
     Axis, Child, Chunk, ContentHash, FACES_MAX, Face, LEAVES_MAX, Leaf, NODES_MAX, Node, Plane,
 };
 use crate::codec;
 use crate::coord::{CELL_FIXED, CELLS_PER_CHUNK, ChunkCoord, HEIGHT_FIXED};
-use crate::generator::Scratch;
-use crate::grid::{Cell, Grid, OpenCell, STEP_FIXED};
+use crate::grid::Grid;
+use crate::scratch::Scratch;
 
 const CELLS: usize = CELLS_PER_CHUNK;
 
@@ -30,16 +31,10 @@ struct Rect {
 const VERTEX_SLOTS: usize = 1 << 15;
 const EMPTY_SLOT: u16 = u16::MAX;
 
-/// Buffers of the build that are used again.
-#[derive(Debug, Default)]
-pub(crate) struct BuildScratch {
-    vertex_slots: Vec<u16>,
-    planes: Vec<(Plane, u16)>,
-}
-
 /// Builds the chunk of a grid.
 pub fn build(grid: &Grid, scratch: &mut Scratch) -> Chunk {
-    let BuildScratch { mut vertex_slots, mut planes } = std::mem::take(&mut scratch.build);
+    let mut vertex_slots = std::mem::take(&mut scratch.vertex_slots);
+    let mut planes = std::mem::take(&mut scratch.planes);
     vertex_slots.clear();
     vertex_slots.resize(VERTEX_SLOTS, EMPTY_SLOT);
     planes.clear();
@@ -61,7 +56,7 @@ pub fn build(grid: &Grid, scratch: &mut Scratch) -> Chunk {
     let root = build.part(Rect { x0: 0, z0: 0, x1: CELLS, z1: CELLS });
     debug_assert!(root == Child::Node(0) || root == Child::Solid);
     let Build { mut chunk, vertex_slots, planes, .. } = build;
-    scratch.build = BuildScratch { vertex_slots, planes };
+    (scratch.vertex_slots, scratch.planes) = (vertex_slots, planes);
     debug_assert!(chunk.nodes.len() <= NODES_MAX && chunk.leaves.len() <= LEAVES_MAX);
     debug_assert!(chunk.faces.len() <= FACES_MAX);
     // A chunk is kept for long and counted by what it holds.

@@ -289,10 +289,12 @@ const SPAWN_TRIES: u32 = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::Cell;
     use crate::coord::CHUNK_FIXED;
-    use crate::generator::{BspWorld, Generator, Scratch};
+    use crate::generator::{BspWorld, Generator};
+    use crate::grid::Grid;
     use crate::grid::tests::coords;
-    use crate::grid::{Cell, Grid};
+    use crate::scratch::Scratch;
     use proptest::prelude::*;
 
     fn expected(grid: &Grid, at: LocalPoint) -> Contents {

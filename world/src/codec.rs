@@ -442,8 +442,9 @@ fn check_geometry(planes: &[Plane], faces: &[Face], vertices: &[[i16; 3]]) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generator::{BspWorld, Generator, Scratch};
+    use crate::generator::{BspWorld, Generator};
     use crate::grid::tests::coords;
+    use crate::scratch::Scratch;
     use proptest::prelude::*;
 
     fn chunk(cx: i32, cz: i32) -> Chunk {

@@ -2,23 +2,17 @@
 //! streaming, caching and collision.
 
 use crate::border::Borders;
-use crate::bsp::{self, BuildScratch};
+use crate::bsp;
 use crate::chunk::Chunk;
 use crate::coord::ChunkCoord;
 use crate::grid::{self, Grid};
 use crate::hash::{Tag, hash};
+use crate::scratch::Scratch;
 
 /// Makes chunks: the same chunk for the same coordinates, always.
 pub trait Generator: Send + Sync {
     /// The chunk at a place. `scratch` is the worker's own.
     fn generate(&self, coord: ChunkCoord, scratch: &mut Scratch) -> Chunk;
-}
-
-/// Buffers that a worker uses again for each chunk.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    pub(crate) build: BuildScratch,
-    pub(crate) content: Vec<u8>,
 }
 
 /// The world of dungeons, courtyards and open land.

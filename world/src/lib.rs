@@ -14,6 +14,7 @@
 mod biome;
 mod border;
 mod bsp;
+mod cell;
 mod chunk;
 mod codec;
 mod coord;
@@ -21,12 +22,14 @@ mod generator;
 mod grid;
 mod hash;
 mod noise;
+mod scratch;
 mod terrain;
 mod topology;
 mod walk;
 
 pub use biome::Biome;
 pub use bsp::build;
+pub use cell::{Cell, OpenCell, STEP_UNITS};
 pub use chunk::{
     Axis, Child, Chunk, Column, ContentHash, Contents, FACES_MAX, Face, LEAVES_MAX, Leaf, NODES_MAX, Node,
     PLANES_MAX, Plane, VERTICES_MAX,
@@ -39,7 +42,8 @@ pub use coord::{
     CELL_UNITS, CELLS_PER_CHUNK, CHUNK_HEIGHT_UNITS, CHUNK_UNITS, ChunkCoord, FIXED_PER_UNIT, LocalPoint,
     LocalPosition, OutsideGrid, Position,
 };
-pub use generator::{BspWorld, Generator, Scratch};
-pub use grid::{Cell, Grid, OpenCell, STEP_UNITS};
+pub use generator::{BspWorld, Generator};
+pub use grid::Grid;
+pub use scratch::Scratch;
 pub use topology::Topology;
 pub use walk::{PLAYER_HALF_WIDTH_UNITS, PLAYER_HEIGHT_UNITS, Walk, walk};

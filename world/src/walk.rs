@@ -4,9 +4,9 @@
 //! Each axis is tried on its own. A step is shorter than a cell, so nothing is walked through, and the
 //! box is narrower than a cell, so its four corners are all that can touch anything.
 
+use crate::cell::STEP_UNITS;
 use crate::chunk::{Chunk, Column};
 use crate::coord::{CELL_UNITS, ChunkCoord, FIXED_PER_UNIT, Position};
-use crate::grid::STEP_UNITS;
 
 /// From the middle of a player to its sides, in units.
 pub const PLAYER_HALF_WIDTH_UNITS: i32 = 16;
@@ -108,8 +108,9 @@ fn units(fixed: i16) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generator::{BspWorld, Generator, Scratch};
+    use crate::generator::{BspWorld, Generator};
     use crate::hash::Random;
+    use crate::scratch::Scratch;
     use crate::topology::Topology;
     use std::collections::BTreeMap;
 

@@ -7,7 +7,9 @@ use zerocopy::byteorder::little_endian::{I16, I32, U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::FrameError;
-use crate::limits::POSITIONS_PER_FRAME_MAX;
+use crate::limits::{
+    ACK_BYTES_MAX, FRAME_HEADER_BYTES, PACKET_BYTES_MAX, PACKET_HEADER_BYTES, POSITIONS_PER_FRAME_MAX,
+};
 
 /// The receiver's own position.
 #[derive(
@@ -94,6 +96,15 @@ impl<'a> Positions<'a> {
         Ok(Positions { header, others })
     }
 }
+
+const _: () = assert!(
+    PACKET_HEADER_BYTES
+        + 2 * FRAME_HEADER_BYTES
+        + ACK_BYTES_MAX
+        + Positions::bytes_with(POSITIONS_PER_FRAME_MAX)
+        <= PACKET_BYTES_MAX,
+    "positions and the longest acknowledgement share a packet"
+);
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,8 @@
 //! An open centre with its own ground, rooms along the wings, ways between them.
 
+use super::Grid;
 use super::indoor::{Room, carve_room, carve_way, join_openings, random_floor};
-use super::{Cell, Grid, OpenCell};
+use crate::cell::{Cell, OpenCell};
 use crate::coord::CELLS_PER_CHUNK;
 use crate::hash::Random;
 

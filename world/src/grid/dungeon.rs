@@ -1,7 +1,8 @@
 //! Rooms of differing size and height, corridors between them, pillars in the large ones.
 
+use super::Grid;
 use super::indoor::{Room, carve_room, carve_way, join_openings};
-use super::{Cell, Grid};
+use crate::cell::Cell;
 use crate::hash::Random;
 
 /// Rooms of a dungeon.

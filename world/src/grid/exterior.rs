@@ -8,7 +8,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::{CELLS, Cell, Grid, OpenCell, STEP_FIXED};
+use super::{CELLS, Grid};
+use crate::cell::{Cell, OpenCell, STEP_FIXED};
 use crate::coord::CELLS_PER_CHUNK;
 use crate::terrain::Terrain;
 

@@ -4,8 +4,9 @@
 //! ways; only openings to high ground outside are higher, and the cell behind such an opening is
 //! raised to one step below it.
 
-use super::{Cell, Grid, OpenCell, STEP_FIXED};
+use super::Grid;
 use crate::border::Side;
+use crate::cell::{Cell, OpenCell, STEP_FIXED};
 use crate::coord::{CELLS_PER_CHUNK, FIXED_PER_UNIT};
 use crate::hash::Random;
 use crate::terrain::HEIGHT_STEP;
