@@ -222,6 +222,7 @@ impl TickThread {
         self.live.ticks.store(telemetry.ticks, Ordering::Relaxed);
         self.live.tick_ns.store(times.total_ns(), Ordering::Relaxed);
         self.live.overruns.store(telemetry.overruns, Ordering::Relaxed);
+        self.live.chunks_delivered.store(self.tick.counters().chunks_delivered, Ordering::Relaxed);
         self.live.chunks_generated.store(self.tick.chunks().counters().made, Ordering::Relaxed);
     }
 }

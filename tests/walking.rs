@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{Player, config, start, until};
+use std::sync::atomic::Ordering::Relaxed;
+
+use common::{Player, config, pass, start, until};
 use ninefold_client::Event;
 use ninefold_client::world::BspWorld;
 
@@ -20,6 +22,9 @@ fn one_client_gets_its_ring_and_every_chunk_is_right() {
     }
     let stats = *players[0].client.stats();
     assert_eq!((stats.chunks_hash_failed, stats.chunks_undecodable, stats.frames_refused), (0, 0, 0));
+    // The last acknowledgements are on their way.
+    let live = std::sync::Arc::clone(server.live());
+    until("all nine are acknowledged", 5, &mut players, |_| live.chunks_delivered.load(Relaxed) == 9);
     players[0].leave();
     let summary = server.stop().unwrap();
     assert_eq!(summary.tick.counters.chunks_delivered, 9);
@@ -35,13 +40,7 @@ fn two_clients_in_one_chunk_see_each_other_move() {
     until("each sees the other", 5, &mut players, |p| p.iter().all(|p| p.client.others().len() == 1));
     for wish in [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)] {
         players[0].wish = wish;
-        until("time passes", 5, &mut players, {
-            let mut steps = 0;
-            move |_| {
-                steps += 1;
-                steps > 30
-            }
-        });
+        pass(30, &mut players);
     }
     players[0].wish = (0.0, 0.0);
     until("the last word is the same on both sides", 5, &mut players, |p| {

@@ -15,6 +15,8 @@ pub struct Live {
     pub overruns: AtomicU64,
     /// Chunks made.
     pub chunks_generated: AtomicU64,
+    /// Chunks that clients acknowledged whole.
+    pub chunks_delivered: AtomicU64,
     /// Datagrams received.
     pub datagrams_in: AtomicU64,
     /// Datagrams sent.

@@ -128,6 +128,14 @@ pub fn until(what: &str, seconds: u64, players: &mut [Player], mut done: impl Fn
     }
 }
 
+/// Steps all players so many times at 60 Hz.
+pub fn pass(steps: u32, players: &mut [Player]) {
+    for _ in 0..steps {
+        players.iter_mut().for_each(Player::step);
+        std::thread::sleep(StdDuration::from_millis(16));
+    }
+}
+
 /// A generator that misbehaves on some chunks.
 pub struct Trouble<F> {
     world: BspWorld,

@@ -1,0 +1,76 @@
+//! A steady tick allocates nothing: counted by an allocator, in virtual time.
+
+#[path = "common/puppets.rs"]
+mod puppets;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ninefold::config::Config;
+use ninefold_client::world::BspWorld;
+use puppets::Stage;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+struct Counting;
+
+// SAFETY: every call is handed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are the system allocator's conditions.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above; the pointer came from `alloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+#[test]
+fn two_hundred_walking_clients_cost_no_allocation() {
+    let config = Config { spawn_radius_chunks: 2, ..Config::default() };
+    let mut stage = Stage::new(config.rules(), Arc::new(BspWorld::new(9)), 1);
+    (0..200).for_each(|_| {
+        stage.join();
+    });
+    stage.steps(300);
+    let mut random = fastrand::Rng::with_seed(1);
+    let (mut steady, mut ticks) = (0, 0);
+    for tick in 0..1_000 {
+        // Back and forth within a stone's throw: every ring stays whole.
+        if tick % 20 == 0 {
+            let sign = if tick / 20 % 2 == 0 { 1 } else { -1 };
+            for puppet in &mut stage.puppets {
+                puppet.wish = (sign * 8_000, sign * random.i16(..4_000));
+            }
+        }
+        stage.before();
+        let new_chunks = |stage: &Stage| {
+            let counters = stage.tick.counters();
+            (counters.crossings, counters.fragments_sent, counters.chunks_delivered)
+        };
+        let (chunks_before, before) = (new_chunks(&stage), ALLOCATIONS.load(Ordering::Relaxed));
+        stage.run(&|| 0);
+        let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        // A crossing brings new chunks into a ring, and those are allowed to cost something.
+        if new_chunks(&stage) == chunks_before && tick >= 100 {
+            steady += allocated;
+            ticks += 1;
+        }
+        stage.after();
+    }
+    assert!(ticks > 500, "only {ticks} ticks without a crossing");
+    assert_eq!(steady, 0, "allocations in {ticks} steady ticks");
+}
