@@ -9,6 +9,7 @@ use ninefold::config::Config;
 use ninefold::rules::{PACKETS_PER_TICK_MAX, Rules};
 use ninefold_client::protocol::frame::{ChunkAt, ChunkKey, Message, PROTOCOL_VERSION, RefuseReason};
 use ninefold_client::world::{BspWorld, decode};
+use ninefold_netem::{Loss, Profile, Ratio};
 use puppets::Stage;
 
 const EAST: (i16, i16) = (i16::MAX, 0);
@@ -116,16 +117,63 @@ fn unacknowledged_bytes_hold_fragments_back() {
 fn a_line_that_loses_every_third_packet_delivers_everything() {
     for seed in 0..20 {
         let mut stage = Stage::new(rules(), Arc::new(BspWorld::new(9)), seed);
-        stage.lose_one_in = 3;
+        stage.set_line(Profile { loss: Loss::Independent(Ratio::new(1, 3)), ..Profile::default() });
         let me = stage.join();
         stage.steps(400);
-        stage.lose_one_in = 0;
+        stage.set_line(Profile::default());
         stage.steps(60);
         let puppet = &stage.puppets[me];
         assert_eq!(puppet.chunks.len(), 9, "seed {seed}");
         let enters = puppet.messages.iter().filter(|m| matches!(m, Message::ChunkEnter { .. })).count();
         assert_eq!((enters, stage.tick.counters().chunks_delivered), (1, 9), "seed {seed}");
     }
+}
+
+/// 50 ms round trip, 10 % loss in bursts, 30 ms jitter, reordering and doubles, for two minutes of walking.
+/// After that the line is healed, and everything must have come.
+#[test]
+fn a_bad_line_costs_time_and_nothing_else() {
+    let bad = Profile {
+        delay_us: 25_000,
+        jitter_us: 30_000,
+        loss: Loss::bursts(10, 3),
+        reordered: Ratio::percent(2),
+        held_back_us: 40_000,
+        duplicated: Ratio::percent(1),
+        ..Profile::default()
+    };
+    let rules = Config { spawn_radius_chunks: 2, ..Config::default() }.rules();
+    let mut stage = Stage::new(rules, Arc::new(BspWorld::new(9)), 3);
+    stage.set_line(bad);
+    (0..20).for_each(|_| {
+        stage.join();
+    });
+    let mut random = fastrand::Rng::with_seed(3);
+    for _ in 0..120 {
+        stage.puppets.iter_mut().for_each(|p| p.wish = (random.i16(..), random.i16(..)));
+        stage.steps(60);
+    }
+    let rtt = stage.puppets[0].link.rtt();
+    assert!((50..150).contains(&rtt.smoothed().as_ms()), "{rtt:?}");
+    stage.set_line(Profile::default());
+    stage.puppets.iter_mut().for_each(|p| p.wish = (0, 0));
+    stage.steps(300);
+    let counters = *stage.tick.counters();
+    assert_eq!((stage.tick.clients(), counters.packets_refused), (20, 0));
+    assert!(counters.crossings > 20 && counters.fragments_resent > 100, "{counters:?}");
+    for (session, puppet) in stage.tick.sessions().zip(&stage.puppets) {
+        for place in session.view.ring() {
+            let (_, bytes) = &puppet.chunks[&key(place.coord.cx, place.coord.cz)];
+            assert!(decode(bytes).is_ok());
+        }
+        // Every move over a border was told of, in order, to the last.
+        let active = session.view.active().map(|c| (c.cx, c.cz));
+        assert_eq!(puppet.active(), active);
+        assert!(session.link.reliable_is_settled() && session.view.sendings().is_empty());
+    }
+    let enters =
+        |p: &puppets::Puppet| p.messages.iter().filter(|m| matches!(m, Message::ChunkEnter { .. })).count();
+    assert_eq!(stage.puppets.iter().map(enters).sum::<usize>() as u64, counters.crossings + 20);
 }
 
 #[test]

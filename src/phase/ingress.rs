@@ -8,7 +8,7 @@ use ninefold_protocol::frame::{
     UnavailableReason, Welcome, kind,
 };
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
-use ninefold_protocol::link::Outcome;
+use ninefold_protocol::link::{LinkError, Outcome};
 use ninefold_protocol::time::Instant;
 use ninefold_world::ChunkCoord;
 
@@ -78,9 +78,16 @@ fn packet_arrived(
         counters.packets_over_limit += 1;
         return;
     }
-    let Ok(frames) = session.link.handle_packet(now, packet) else {
-        counters.packets_refused += 1;
-        return;
+    let frames = match session.link.handle_packet(now, packet) {
+        Ok(frames) => frames,
+        Err(LinkError::Duplicate(_)) => {
+            counters.packets_duplicate += 1;
+            return;
+        }
+        Err(_) => {
+            counters.packets_refused += 1;
+            return;
+        }
     };
     for (kind, body) in frames {
         match kind {

@@ -32,7 +32,9 @@ counters! {
     packets_in,
     /// Bytes of those.
     packet_bytes_in,
-    /// Packets refused by the link: cut off, impossible, twice.
+    /// Packets that came before; the line doubles some.
+    packets_duplicate,
+    /// Packets refused by the link: cut off or impossible.
     packets_refused,
     /// Packets beyond what one client may send in a tick.
     packets_over_limit,

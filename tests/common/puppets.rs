@@ -1,7 +1,7 @@
 //! A tick and its clients in one thread and in virtual time: no sockets, no cryptography, no clock.
 //!
 //! A puppet speaks the link as a client would: it greets, sends an input each tick, acknowledges, puts
-//! chunks together. The line between may lose packets, chosen by a seed.
+//! chunks together. The line between is emulated, from a seed.
 #![allow(dead_code, reason = "each test and benchmark uses a part of it")]
 
 use std::collections::BTreeMap;
@@ -17,9 +17,10 @@ use ninefold_client::protocol::frame::{
     ChunkKey, ENCODING_BSP_BIT, Fragment, Hello, Input, Message, PROTOCOL_VERSION, Positions, kind,
 };
 use ninefold_client::protocol::limits::{PACKET_BYTES_MAX, REASSEMBLY_BYTES_MAX};
-use ninefold_client::protocol::link::Link;
+use ninefold_client::protocol::link::{Link, LinkError};
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::Generator;
+use ninefold_netem::{Link as Line, Profile};
 
 /// A client without a socket.
 pub struct Puppet {
@@ -35,6 +36,8 @@ pub struct Puppet {
     /// Chunk and place of the last positions frame.
     pub position: Option<(i32, i32, u16, u16)>,
     pub others: usize,
+    up: Line<Vec<u8>>,
+    down: Line<Vec<u8>>,
     reassembly: Reassembly,
     inputs: u32,
 }
@@ -44,11 +47,10 @@ pub struct Stage {
     pub tick: Tick<Inline>,
     pub puppets: Vec<Puppet>,
     pub now: Instant,
-    /// Of so many packets one is lost, in each direction; 0 for none.
-    pub lose_one_in: u32,
     end: TickEnd,
     carrier: CarrierEnd,
-    random: fastrand::Rng,
+    profile: Profile,
+    seed: u64,
     period: Duration,
 }
 
@@ -61,12 +63,31 @@ impl Stage {
             tick: Tick::new(rules, chunks),
             puppets: Vec::new(),
             now: Instant::ZERO,
-            lose_one_in: 0,
             end,
             carrier,
-            random: fastrand::Rng::with_seed(seed),
+            profile: Profile::default(),
+            seed,
             period,
         }
+    }
+
+    /// Gives every client, now and to come, a line like this in both directions.
+    pub fn set_line(&mut self, profile: Profile) {
+        self.profile = profile;
+        for index in 0..self.puppets.len() {
+            let [up, down] = self.lines(index);
+            // What is under way on the old line arrives first.
+            let puppet = &mut self.puppets[index];
+            let (old_up, old_down) =
+                (std::mem::replace(&mut puppet.up, up), std::mem::replace(&mut puppet.down, down));
+            let now = self.now;
+            rest(old_down).for_each(|packet| puppet.take(now, &packet));
+            rest(old_up).for_each(|packet| self.inject(index, &packet));
+        }
+    }
+
+    fn lines(&self, index: usize) -> [Line<Vec<u8>>; 2] {
+        [0, 1].map(|way| Line::new(self.profile.clone(), self.seed ^ (2 * index as u64 + way) << 32))
     }
 
     /// Brings a client in; it greets with the next step.
@@ -83,6 +104,7 @@ impl Stage {
             cache_chunks: 512,
         };
         link.send_message(&Message::Hello(hello)).unwrap();
+        let [up, down] = self.lines(index);
         self.puppets.push(Puppet {
             connection,
             link,
@@ -92,6 +114,8 @@ impl Stage {
             messages: Vec::new(),
             position: None,
             others: 0,
+            up,
+            down,
             reassembly: Reassembly::new(REASSEMBLY_BYTES_MAX),
             inputs: 0,
         });
@@ -139,8 +163,10 @@ impl Stage {
             let mut packet = puppet.link.packet(self.now, &mut buffer);
             packet.push(kind::INPUT, &[zerocopy::IntoBytes::as_bytes(&input)]);
             let built = packet.finish().expect("it has an input in it");
-            if !self.loses() {
-                self.inject(index, &buffer[..built.head_bytes]);
+            let packet = buffer[..built.head_bytes].to_vec();
+            puppet.up.send(self.now.as_us(), packet.len(), packet);
+            while let Some(packet) = self.puppets[index].up.poll(self.now.as_us()) {
+                self.inject(index, &packet);
             }
         }
     }
@@ -153,24 +179,32 @@ impl Stage {
     /// What the clients do after the tick.
     pub fn after(&mut self) {
         let mut buffer = [0; PACKET_BYTES_MAX];
+        let now_us = self.now.as_us();
         while let Some((departure, head)) = self.carrier.departures.pop(&mut buffer) {
             let Departure::Packet { connection, tail } = departure else { continue };
-            if self.lose_one_in > 0 && self.random.u32(..self.lose_one_in) == 0 {
-                continue;
-            }
             let packet = [&head[..], &tail].concat();
-            self.puppets[connection.slot as usize].take(self.now, &packet);
+            self.puppets[connection.slot as usize].down.send(now_us, packet.len(), packet);
+        }
+        for puppet in &mut self.puppets {
+            while let Some(packet) = puppet.down.poll(now_us) {
+                puppet.take(self.now, &packet);
+            }
         }
     }
+}
 
-    fn loses(&mut self) -> bool {
-        self.lose_one_in > 0 && self.random.u32(..self.lose_one_in) == 0
-    }
+/// What is still under way on a line.
+fn rest(mut line: Line<Vec<u8>>) -> impl Iterator<Item = Vec<u8>> {
+    std::iter::from_fn(move || line.poll(u64::MAX))
 }
 
 impl Puppet {
     fn take(&mut self, now: Instant, packet: &[u8]) {
-        let frames: Vec<_> = self.link.handle_packet(now, packet).expect("our server speaks well").collect();
+        let frames: Vec<_> = match self.link.handle_packet(now, packet) {
+            Ok(frames) => frames.collect(),
+            Err(LinkError::Duplicate(_)) => return,
+            Err(error) => panic!("our server said what cannot be: {error}"),
+        };
         for (kind, body) in frames {
             match kind {
                 kind::FRAGMENT => {

@@ -9,8 +9,11 @@
 
 use std::net::SocketAddr;
 
+use super::counters::ClientCounters;
 use super::crypto::Cipher;
-use super::limits::{CHALLENGE_TOKEN_LEN, FAREWELLS, KEEP_ALIVE, PAYLOAD_LEN_MAX};
+use super::limits::{
+    CHALLENGE_TOKEN_LEN, DATAGRAM_LEN_MAX, FAREWELLS, KEEP_ALIVE, PACKET_OVERHEAD, PAYLOAD_LEN_MAX,
+};
 use super::packet::{Kind, Request, Sealed, seal};
 use super::replay::ReplayWindow;
 use super::sequence::{SessionSequence, WallClock};
@@ -18,7 +21,8 @@ use super::token::ConnectToken;
 use super::{SealError, Transmit};
 use crate::time::{Duration, Instant};
 
-/// Where a client is (NETCODE 1.02, Client State Machine).
+/// Where a client is (NETCODE 1.02, Client State Machine). The standard's "invalid connect token" is not
+/// among them: a [`ConnectToken`] that could be read is valid, and one that could not makes no client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientState {
     /// The token expired before a server let us in.
@@ -70,7 +74,6 @@ pub enum ClientReceived<'a> {
 /// A client. After each call that takes `now`, drain [`Client::poll_transmit`].
 pub struct Client {
     token: ConnectToken,
-    clock: WallClock,
     receive: Cipher,
     send: Cipher,
     sequence: SessionSequence,
@@ -86,7 +89,10 @@ pub struct Client {
     /// When the last packet left; `None` when one is due at once.
     sent_at: Option<Instant>,
     farewells_left: u8,
-    started_at: Instant,
+    /// When the attempt must have succeeded. Measured from its start by the token's lifetime, as the
+    /// standard has it: our clock need not agree with the matchmaker's.
+    expires_at: Instant,
+    counters: ClientCounters,
 }
 
 impl std::fmt::Debug for Client {
@@ -103,9 +109,9 @@ impl Client {
             return Err(ClientError::NoServer);
         }
         let clock = WallClock::new(unix_s_at_origin);
+        let lifetime_s = token.expire_unix_s.saturating_sub(token.create_unix_s);
         Ok(Client {
             token: token.clone(),
-            clock,
             receive: Cipher::new(&token.server_to_client),
             send: Cipher::new(&token.client_to_server),
             sequence: SessionSequence::new(clock, now),
@@ -117,7 +123,8 @@ impl Client {
             heard_at: now,
             sent_at: None,
             farewells_left: 0,
-            started_at: now,
+            expires_at: now + Duration::from_secs(lifetime_s),
+            counters: ClientCounters::default(),
         })
     }
 
@@ -136,12 +143,17 @@ impl Client {
         self.slot
     }
 
+    /// The counts.
+    pub fn counters(&self) -> &ClientCounters {
+        &self.counters
+    }
+
     /// When [`Client::handle_timeout`] or [`Client::poll_transmit`] has something to do.
     pub fn next_deadline(&self) -> Instant {
         match self.sent_at {
             _ if self.state.is_final() => Instant::from_us(u64::MAX),
             Some(sent_at) => sent_at + KEEP_ALIVE,
-            None => self.started_at,
+            None => Instant::ZERO,
         }
     }
 
@@ -152,15 +164,29 @@ impl Client {
         from: SocketAddr,
         datagram: &'a mut [u8],
     ) -> ClientReceived<'a> {
-        if from != self.server() || self.state.is_final() {
+        if self.state.is_final() {
+            self.counters.after_the_end += 1;
             return ClientReceived::Nothing;
         }
-        let Some(sealed) = Sealed::parse(datagram) else { return ClientReceived::Nothing };
+        if from != self.server() {
+            self.counters.from_elsewhere += 1;
+            return ClientReceived::Nothing;
+        }
+        let Some(sealed) = Sealed::parse(datagram) else {
+            self.counters.malformed += 1;
+            return ClientReceived::Nothing;
+        };
         let (kind, sequence) = (sealed.kind, sealed.sequence);
+        if matches!(kind, Kind::Request | Kind::Response) {
+            self.counters.unexpected += 1;
+            return ClientReceived::Nothing;
+        }
         if kind.is_protected() && self.replay.is_stale(sequence) {
+            self.counters.replayed += 1;
             return ClientReceived::Nothing;
         }
         let Some(body) = sealed.open(&self.receive, self.token.protocol_id) else {
+            self.counters.forged += 1;
             return ClientReceived::Nothing;
         };
         if kind.is_protected() {
@@ -175,7 +201,7 @@ impl Client {
             return;
         }
         let connecting = self.state != ClientState::Connected;
-        if connecting && self.clock.unix_s(now) >= self.token.expire_unix_s {
+        if connecting && now >= self.expires_at {
             self.state = ClientState::TokenExpired;
             return;
         }
@@ -190,7 +216,11 @@ impl Client {
     }
 
     /// The next packet that the connection itself has to send, written to the front of `out`.
+    ///
+    /// # Panics
+    /// When `out` is shorter than [`DATAGRAM_BYTES_MAX`](super::DATAGRAM_BYTES_MAX).
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        assert!(out.len() >= DATAGRAM_LEN_MAX, "room for a datagram, not {} bytes", out.len());
         let to = self.server();
         if self.farewells_left > 0 {
             self.farewells_left -= 1;
@@ -229,9 +259,13 @@ impl Client {
         if self.state != ClientState::Connected {
             return Err(SealError::NotConnected);
         }
-        let length = parts.iter().map(|p| p.len()).sum();
+        let length = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
         if !(1..=PAYLOAD_LEN_MAX).contains(&length) {
             return Err(SealError::Length(length));
+        }
+        let (needed, room) = (length + PACKET_OVERHEAD, out.len());
+        if room < needed {
+            return Err(SealError::NoRoom { needed, room });
         }
         let bytes = self.seal_kind(Kind::Payload, parts, out).ok_or(SealError::Exhausted)?;
         self.sent_at = Some(now);
@@ -243,43 +277,47 @@ impl Client {
         if self.state.is_final() {
             return;
         }
-        if self.state == ClientState::Connected {
+        // Who answers the challenge may have a slot already and not know it.
+        if matches!(self.state, ClientState::SendingResponse | ClientState::Connected) {
             self.farewells_left = FAREWELLS;
         }
         self.state = ClientState::Disconnected;
     }
 
+    /// What an authentic packet means in each state.
     fn take<'a>(&mut self, now: Instant, kind: Kind, body: &'a mut [u8]) -> ClientReceived<'a> {
+        use ClientState::{Connected, SendingRequest, SendingResponse};
         match (self.state, kind) {
-            (ClientState::SendingRequest | ClientState::SendingResponse, Kind::Denied) => {
-                self.try_next(now, ClientState::ConnectionDenied);
+            (SendingRequest | SendingResponse, Kind::Denied) => {
+                self.try_next(now, ClientState::ConnectionDenied)
             }
-            (ClientState::SendingRequest, Kind::Challenge) => {
-                let Some((sequence, token)) = body.split_first_chunk::<8>() else {
-                    return ClientReceived::Nothing;
-                };
-                let Ok(token) = <[u8; CHALLENGE_TOKEN_LEN]>::try_from(token) else {
-                    return ClientReceived::Nothing;
-                };
+            (SendingRequest, Kind::Challenge) => {
+                let (sequence, token) = body.split_first_chunk::<8>().expect("a challenge has 308 bytes");
+                let token = <[u8; CHALLENGE_TOKEN_LEN]>::try_from(token).expect("a challenge has 308 bytes");
                 self.challenge = Some((u64::from_le_bytes(*sequence), Box::new(token)));
-                self.enter(now, ClientState::SendingResponse);
+                self.enter(now, SendingResponse);
             }
-            (ClientState::SendingResponse, Kind::KeepAlive) => {
-                let (Some((slot, rest)), true) = (body.split_first_chunk::<4>(), body.len() == 8) else {
-                    return ClientReceived::Nothing;
-                };
-                let slots = rest.first_chunk::<4>().expect("eight bytes less four");
-                self.slot = Some((u32::from_le_bytes(*slot), u32::from_le_bytes(*slots)));
-                self.enter(now, ClientState::Connected);
+            (SendingResponse, Kind::KeepAlive) => {
+                let (words, _) = body.as_chunks::<4>();
+                let [slot, slots] = [0, 1].map(|i| u32::from_le_bytes(words[i]));
+                self.slot = Some((slot, slots));
+                self.enter(now, Connected);
             }
-            (ClientState::Connected, Kind::KeepAlive) => self.heard_at = now,
-            (ClientState::Connected, Kind::Payload) if (1..=PAYLOAD_LEN_MAX).contains(&body.len()) => {
+            (Connected, Kind::KeepAlive) => self.heard_at = now,
+            (Connected, Kind::Payload) => {
                 self.heard_at = now;
                 return ClientReceived::Payload(body);
             }
-            (ClientState::Connected, Kind::Disconnect) => self.state = ClientState::Disconnected,
-            // A late challenge, a payload that overtook its keep-alive.
-            _ => return ClientReceived::Nothing,
+            (Connected, Kind::Disconnect) => self.state = ClientState::Disconnected,
+            (SendingRequest | SendingResponse, Kind::Payload) => {
+                self.counters.early += 1;
+                return ClientReceived::Nothing;
+            }
+            // A late challenge or denial.
+            _ => {
+                self.counters.unexpected += 1;
+                return ClientReceived::Nothing;
+            }
         }
         ClientReceived::Handled
     }
@@ -295,6 +333,7 @@ impl Client {
             self.state = otherwise;
             return;
         }
+        self.counters.servers_passed_over += 1;
         self.server += 1;
         self.challenge = None;
         self.replay = ReplayWindow::new();

@@ -50,6 +50,10 @@ pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 pub const HANDSHAKES_MAX: usize = 4_096;
 /// Answers to requests that wait to be sent.
 pub const ANSWERS_MAX: usize = 1_024;
+/// Events that wait to be polled; at this many the server takes no further datagram.
+pub const EVENTS_MAX: usize = 1_024;
+/// Ended sessions whose farewells wait to be sent, unless there are more slots.
+pub const FAREWELLS_WAITING_MIN: usize = 64;
 /// A token may live this long; one that expires later could not be remembered as used for long enough.
 pub const TOKEN_LIFETIME_S_MAX: u64 = 24 * 60 * 60;
 /// Used tokens that are remembered, unless eight for each slot are more.
@@ -58,7 +62,7 @@ pub const USED_TOKENS_MIN: usize = 65_536;
 pub const USED_TOKENS_PER_SLOT: usize = 8;
 /// Private tokens that are opened within [`REQUEST_WINDOW`], for all addresses together.
 pub const REQUEST_OPENS_MAX: u32 = 2_000;
-/// The window of [`REQUEST_OPENS_MAX`].
+/// How long [`REQUEST_OPENS_MAX`] must last.
 pub const REQUEST_WINDOW: Duration = Duration::from_ms(100);
 
 const _: () = assert!(REQUEST_LEN == 1_078 && ANSWER_LEN_MAX == 333 && PACKET_OVERHEAD == 25);

@@ -20,7 +20,7 @@ mod server;
 mod token;
 
 pub use client::{Client, ClientError, ClientReceived, ClientState};
-pub use counters::Counters;
+pub use counters::{ClientCounters, Counters};
 pub use limits::{
     CONNECT_TOKEN_LEN, DATAGRAM_LEN_MAX as DATAGRAM_BYTES_MAX, KEEP_ALIVE, KEY_LEN, PACKET_OVERHEAD,
     PAYLOAD_LEN_MAX, TOKEN_NONCE_LEN, TOKEN_SERVERS_MAX, USER_DATA_LEN,
@@ -50,6 +50,14 @@ pub enum SealError {
     /// Payloads have 1 to 1,200 bytes.
     #[error("a payload has 1 to {PAYLOAD_LEN_MAX} bytes, this one {0}")]
     Length(usize),
+    /// The caller's buffer is too short.
+    #[error("the datagram needs {needed} bytes, the buffer has {room}")]
+    NoRoom {
+        /// Bytes of the datagram.
+        needed: usize,
+        /// Bytes of the buffer.
+        room: usize,
+    },
     /// Every sequence number of the session was used.
     #[error("the session's sequence numbers are used up; connect anew")]
     Exhausted,

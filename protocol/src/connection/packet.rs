@@ -8,9 +8,12 @@
 //!
 //! The associated data of a sealed body is version, protocol id and prefix; its nonce the sequence.
 
+use std::ops::RangeInclusive;
+
 use super::crypto::Cipher;
 use super::limits::{
-    DATAGRAM_LEN_MIN, PRIVATE_TOKEN_LEN, REQUEST_LEN, SEQUENCE_LEN_MAX, TAG_LEN, TOKEN_NONCE_LEN, VERSION,
+    CHALLENGE_TOKEN_LEN, DATAGRAM_LEN_MIN, PAYLOAD_LEN_MAX, PRIVATE_TOKEN_LEN, REQUEST_LEN, SEQUENCE_LEN_MAX,
+    TAG_LEN, TOKEN_NONCE_LEN, VERSION,
 };
 use crate::codec::Writer;
 
@@ -41,6 +44,17 @@ impl Kind {
         KINDS.get(usize::from(number)).copied()
     }
 
+    /// Bytes that the body of such a packet may have (NETCODE 1.02, Reading Encrypted Packets).
+    const fn body_len(self) -> RangeInclusive<usize> {
+        match self {
+            Kind::Request => REQUEST_LEN - 1..=REQUEST_LEN - 1,
+            Kind::Denied | Kind::Disconnect => 0..=0,
+            Kind::Challenge | Kind::Response => 8 + CHALLENGE_TOKEN_LEN..=8 + CHALLENGE_TOKEN_LEN,
+            Kind::KeepAlive => 8..=8,
+            Kind::Payload => 1..=PAYLOAD_LEN_MAX,
+        }
+    }
+
     /// Kinds that the replay window protects (NETCODE 1.02, Replay Protection).
     pub fn is_protected(self) -> bool {
         matches!(self, Kind::KeepAlive | Kind::Payload | Kind::Disconnect)
@@ -57,7 +71,8 @@ pub(super) struct Sealed<'a> {
 }
 
 impl<'a> Sealed<'a> {
-    /// Reads the frame; `None` for a request and for what cannot be a packet.
+    /// Reads the frame; `None` for a request and for what cannot be a packet: of no known kind, of no
+    /// valid sequence, or of a length that its kind does not have.
     pub fn parse(datagram: &'a mut [u8]) -> Option<Sealed<'a>> {
         if datagram.len() < DATAGRAM_LEN_MIN {
             return None;
@@ -66,6 +81,9 @@ impl<'a> Sealed<'a> {
         let kind = Kind::from_number(prefix & 0x0f).filter(|k| *k != Kind::Request)?;
         let sequence_bytes = usize::from(prefix >> 4);
         if !(1..=SEQUENCE_LEN_MAX).contains(&sequence_bytes) || rest.len() < sequence_bytes + TAG_LEN {
+            return None;
+        }
+        if !kind.body_len().contains(&(rest.len() - sequence_bytes - TAG_LEN)) {
             return None;
         }
         let (head, body) = rest.split_at_mut(sequence_bytes);
@@ -184,12 +202,32 @@ mod tests {
     }
 
     #[test]
+    fn a_kind_has_its_lengths_and_no_other() {
+        let lengths = [(1, 0, 0), (2, 308, 308), (3, 308, 308), (4, 8, 8), (5, 1, 1_200), (6, 0, 0)];
+        for (kind, shortest, longest) in lengths {
+            let fits = |body: usize| Sealed::parse(&mut vec![0x80 | kind; body + 25]).is_some();
+            assert!(fits(shortest) && fits(longest), "kind {kind}");
+            assert!(!fits(longest + 1) && (shortest == 0 || !fits(shortest - 1)), "kind {kind}");
+        }
+        for kind in [0, 7, 15] {
+            assert!(Sealed::parse(&mut [0x80 | kind; 33]).is_none(), "kind {kind}");
+        }
+    }
+
+    /// The sequence of the standard's example: 1000 takes two bytes, the lower one first.
+    #[test]
+    fn the_lowest_byte_of_a_sequence_comes_first() {
+        let mut datagram = [0; 20];
+        datagram[..3].copy_from_slice(&[0x25, 0xe8, 0x03]);
+        assert_eq!(Sealed::parse(&mut datagram).unwrap().sequence, 1_000);
+    }
+
+    #[test]
     fn another_protocol_or_kind_is_not_authentic() {
         let mut out = [0; 64];
-        let length = seal(Kind::Payload, 1, &cipher(), 7, &[b"abc"], &mut out);
-        let mut copy = out;
-        assert!(Sealed::parse(&mut copy[..length]).unwrap().open(&cipher(), 8).is_none());
-        out[0] = 0x84;
+        let length = seal(Kind::Payload, 1, &cipher(), 7, &[b"12345678"], &mut out);
+        assert!(Sealed::parse(&mut { out }[..length]).unwrap().open(&cipher(), 8).is_none());
+        out[0] = 0x84; // a keep-alive has eight bytes, too
         assert!(Sealed::parse(&mut out[..length]).unwrap().open(&cipher(), 7).is_none());
     }
 

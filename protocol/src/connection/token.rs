@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::crypto::{Cipher, Key, Tag, open_extended, seal_extended};
 use super::limits::{
-    CHALLENGE_TOKEN_LEN, CONNECT_TOKEN_LEN, KEY_LEN, PRIVATE_TOKEN_LEN, TAG_LEN, TOKEN_NONCE_LEN,
-    TOKEN_SERVERS_MAX, USER_DATA_LEN, VERSION,
+    CHALLENGE_TOKEN_LEN, CONNECT_TOKEN_LEN, KEY_LEN, PRIVATE_TOKEN_LEN, TAG_LEN, TOKEN_LIFETIME_S_MAX,
+    TOKEN_NONCE_LEN, TOKEN_SERVERS_MAX, USER_DATA_LEN, VERSION,
 };
 use crate::codec::{Reader, Truncated, Writer};
 
@@ -56,6 +56,9 @@ pub enum TokenError {
         /// When it expires.
         expire_unix_s: u64,
     },
+    /// It would live longer than a server remembers used tokens.
+    #[error("the token lives {0} s, more than the {TOKEN_LIFETIME_S_MAX} s that a server accepts")]
+    Lifetime(u64),
     /// No server, or more than a token may list.
     #[error("a token lists 1 to {TOKEN_SERVERS_MAX} servers, this one {0}")]
     Servers(u32),
@@ -104,6 +107,10 @@ impl ConnectToken {
     ) -> Result<ConnectToken, TokenError> {
         let &TokenParams { protocol_id, client_id, create_unix_s, expire_unix_s, timeout_s, .. } = params;
         check_expiry(create_unix_s, expire_unix_s)?;
+        let lifetime_s = expire_unix_s - create_unix_s;
+        if lifetime_s > TOKEN_LIFETIME_S_MAX {
+            return Err(TokenError::Lifetime(lifetime_s));
+        }
         check_servers(params.server_addresses.len() as u32)?;
         let private = PrivateToken {
             client_id,
@@ -324,9 +331,15 @@ pub(super) mod tests {
     }
 
     /// `serial` makes the token differ from others for the same client.
-    pub(in crate::connection) fn mint(params: &TokenParams, serial: u8) -> ConnectToken {
-        let keys = [[serial; KEY_LEN], [!serial; KEY_LEN]];
-        ConnectToken::mint(params, &PRIVATE_KEY, [serial; TOKEN_NONCE_LEN], keys[0], keys[1]).unwrap()
+    pub(in crate::connection) fn mint(params: &TokenParams, serial: u32) -> ConnectToken {
+        let mut nonce = [0; TOKEN_NONCE_LEN];
+        nonce[..4].copy_from_slice(&serial.to_le_bytes());
+        let keys = [serial, !serial].map(|word| {
+            let mut key = [0x77; KEY_LEN];
+            key[..4].copy_from_slice(&word.to_le_bytes());
+            key
+        });
+        ConnectToken::mint(params, &PRIVATE_KEY, nonce, keys[0], keys[1]).unwrap()
     }
 
     #[test]
@@ -374,6 +387,8 @@ pub(super) mod tests {
         assert_eq!(refused(&params(1, &["127.0.0.1:1"; 33])), TokenError::Servers(33));
         let late = TokenParams { create_unix_s: 2_000, ..params(1, &["127.0.0.1:1"]) };
         assert!(matches!(refused(&late), TokenError::Expiry { .. }));
+        let long = TokenParams { expire_unix_s: 1_001 + TOKEN_LIFETIME_S_MAX, ..params(1, &["127.0.0.1:1"]) };
+        assert_eq!(refused(&long), TokenError::Lifetime(TOKEN_LIFETIME_S_MAX + 1));
     }
 
     proptest! {

@@ -1,0 +1,245 @@
+//! Requests and responses: the way in (NETCODE 1.02, Server-Side Connection Process).
+//!
+//! What a request costs before its private token is opened is a few comparisons and one look-up. Then an
+//! address has at most one handshake: the keys that its response will be sealed with, the challenge that it
+//! must repeat. A response that repeats the challenge of another address is refused: who was not reached by
+//! ours does not get in.
+
+use std::net::SocketAddr;
+
+use super::slots::Session;
+use super::used_tokens::Standing;
+use super::{Answer, DisconnectReason, Event, FORGET_STEPS, Server};
+use crate::connection::crypto::{Cipher, Key, Tag};
+use crate::connection::limits::{
+    ANSWER_LEN_MAX, ANSWERS_MAX, CHALLENGE_TOKEN_LEN, HANDSHAKE_TIME_MAX, HANDSHAKES_MAX, KEEP_ALIVE,
+    REQUEST_OPENS_MAX, REQUEST_WINDOW, TOKEN_LIFETIME_S_MAX, USER_DATA_LEN, VERSION,
+};
+use crate::connection::packet::{Kind, Request, Sealed, seal};
+use crate::connection::replay::ReplayWindow;
+use crate::connection::sequence::SessionSequence;
+use crate::connection::token::{ChallengeToken, PrivateToken, TokenError, tag_of};
+use crate::time::{Duration, Instant};
+
+/// An address that was sent a challenge.
+pub(super) struct Handshake {
+    client_id: u64,
+    tag: Tag,
+    client_to_server: Key,
+    server_to_client: Key,
+    challenge_sequence: u64,
+    /// `None` for a token that names no timeout.
+    timeout: Option<Duration>,
+    ends_at: Instant,
+}
+
+impl Handshake {
+    /// When it is forgotten.
+    pub fn ends_at(&self) -> Instant {
+        self.ends_at
+    }
+
+    pub fn has_ended(&self, now: Instant) -> bool {
+        now >= self.ends_at
+    }
+}
+
+impl Server {
+    /// Processing Connection Requests: the cheap checks first.
+    pub(super) fn handle_request(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
+        let Some(request) = Request::parse(datagram) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        let unix_s = self.clock.unix_s(now);
+        let Request { version, protocol_id, expire_unix_s, nonce, private_token } = request;
+        if version != VERSION || protocol_id != self.config.protocol_id {
+            self.counters.request_protocol += 1;
+            return;
+        }
+        if expire_unix_s <= unix_s || expire_unix_s - unix_s > TOKEN_LIFETIME_S_MAX {
+            self.counters.request_expired += 1;
+            return;
+        }
+        let tag = tag_of(private_token);
+        let standing = self.used.standing(&tag, from);
+        if matches!(standing, Standing::Foreign | Standing::Ended) {
+            self.counters.request_used_token += 1;
+            return;
+        }
+        if self.is_in_with(from, &tag) {
+            self.counters.already_connected += 1;
+            return;
+        }
+        if !self.may_open(now) {
+            self.counters.request_over_limit += 1;
+            return;
+        }
+        let key = &self.private_key;
+        match PrivateToken::open(private_token, key, protocol_id, expire_unix_s, &nonce) {
+            Ok(token) => self.take_token(now, from, token, tag, expire_unix_s),
+            Err(TokenError::NotAuthentic) => self.counters.request_forged += 1,
+            Err(_) => self.counters.request_malformed_token += 1,
+        }
+    }
+
+    /// Whether this address has a session that began with this token.
+    fn is_in_with(&self, from: SocketAddr, tag: &Tag) -> bool {
+        let session = self.slots.of_address(from).and_then(|slot| self.slots.get(slot));
+        session.is_some_and(|session| session.tag == *tag)
+    }
+
+    /// Whether one more private token is opened now.
+    fn may_open(&mut self, now: Instant) -> bool {
+        if now >= self.opens_until {
+            (self.opens_left, self.opens_until) = (REQUEST_OPENS_MAX, now + REQUEST_WINDOW);
+        }
+        let may = self.opens_left > 0;
+        self.opens_left = self.opens_left.saturating_sub(1);
+        may
+    }
+
+    fn take_token(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        token: PrivateToken,
+        tag: Tag,
+        expire_unix_s: u64,
+    ) {
+        if !token.server_addresses.iter().any(|a| self.config.public_addresses.contains(a)) {
+            self.counters.request_other_server += 1;
+            return;
+        }
+        self.used.forget_expired(self.clock.unix_s(now), FORGET_STEPS);
+        if self.used.standing(&tag, from) == Standing::Unused
+            && self.used.enter(tag, from, expire_unix_s).is_err()
+        {
+            self.counters.used_tokens_over_limit += 1;
+            return;
+        }
+        let cipher = Cipher::new(&token.server_to_client);
+        if self.is_full_for(token.client_id, from) {
+            self.counters.denied += 1;
+            self.answer(now, from, Kind::Denied, &cipher, &[]);
+            return;
+        }
+        let known = self.handshakes.get(&from).filter(|h| h.tag == tag && !h.has_ended(now));
+        let known_sequence = known.map(|h| h.challenge_sequence);
+        if !self.handshakes.contains_key(&from) && self.handshakes.len() >= HANDSHAKES_MAX {
+            self.counters.handshakes_over_limit += 1;
+            return;
+        }
+        // Who asks again hears the same: one challenge for each handshake, and one handshake for each.
+        let challenge_sequence = known_sequence.unwrap_or(self.challenge_sequence);
+        let challenge = ChallengeToken { client_id: token.client_id, user_data: token.user_data };
+        let sealed = challenge.seal(&self.challenge, challenge_sequence);
+        self.answer(now, from, Kind::Challenge, &cipher, &[&challenge_sequence.to_le_bytes(), &sealed]);
+        if known_sequence.is_none() {
+            self.challenge_sequence += 1;
+            let timeout = (token.timeout_s > 0).then(|| Duration::from_secs(token.timeout_s as u64));
+            let ends_at = now + timeout.map_or(HANDSHAKE_TIME_MAX, |t| t.min(HANDSHAKE_TIME_MAX));
+            let PrivateToken { client_id, client_to_server, server_to_client, .. } = token;
+            let handshake = Handshake {
+                client_id,
+                tag,
+                client_to_server,
+                server_to_client,
+                challenge_sequence,
+                timeout,
+                ends_at,
+            };
+            self.handshakes.insert(from, handshake);
+            self.next_timers = self.next_timers.min(ends_at);
+        }
+    }
+
+    /// Processing Connection Response Packets.
+    pub(super) fn handle_response(&mut self, now: Instant, from: SocketAddr, sealed: Sealed<'_>) {
+        let Some(handshake) = self.handshakes.get(&from).filter(|h| !h.has_ended(now)) else {
+            // A client that has not heard of its slot repeats itself; a keep-alive will tell it.
+            let counter = match self.slots.of_address(from) {
+                Some(_) => &mut self.counters.already_connected,
+                None => &mut self.counters.from_nobody,
+            };
+            *counter += 1;
+            return;
+        };
+        let receive = Cipher::new(&handshake.client_to_server);
+        let opened = sealed.open(&receive, self.config.protocol_id).and_then(|body| {
+            let (sequence, token) = body.split_first_chunk_mut::<8>()?;
+            let token: &mut [u8; CHALLENGE_TOKEN_LEN] = token.try_into().ok()?;
+            let sequence = u64::from_le_bytes(*sequence);
+            let is_ours = sequence == handshake.challenge_sequence;
+            ChallengeToken::open(token, &self.challenge, sequence).filter(|_| is_ours)
+        });
+        let Some(challenge) = opened.filter(|c| c.client_id == handshake.client_id) else {
+            self.counters.response_forged += 1;
+            return;
+        };
+        if self.is_full_for(handshake.client_id, from) {
+            // The handshake stays: should the denial be lost, the next response is denied, too.
+            let send = Cipher::new(&handshake.server_to_client);
+            self.counters.denied += 1;
+            self.answer(now, from, Kind::Denied, &send, &[]);
+            return;
+        }
+        let handshake = self.handshakes.remove(&from).expect("it was just there");
+        self.connect(now, from, handshake, receive, challenge.user_data);
+    }
+
+    /// A fresh token for a client, or from an address, that has a session replaces that.
+    fn connect(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        handshake: Handshake,
+        receive: Cipher,
+        user_data: Box<[u8; USER_DATA_LEN]>,
+    ) {
+        let Handshake { client_id, tag, server_to_client, timeout, .. } = handshake;
+        for old in [self.slots.of_client(client_id), self.slots.of_address(from)].into_iter().flatten() {
+            // Both may be the same session, which then has ended already.
+            let Some(session) = self.slots.get(old) else { continue };
+            let is_elsewhere = session.address != from;
+            self.counters.replaced += 1;
+            self.end(old, DisconnectReason::Replaced, is_elsewhere);
+        }
+        let slot = self.slots.insert(Session {
+            address: from,
+            client_id,
+            tag,
+            receive,
+            send: Cipher::new(&server_to_client),
+            sequence: SessionSequence::new(self.clock, now),
+            replay: ReplayWindow::new(),
+            timeout,
+            received_at: now,
+            sent_at: now,
+            is_confirmed: false,
+            keep_alive_waits: false,
+        });
+        self.counters.connected += 1;
+        self.queue_keep_alive(slot);
+        self.next_timers = self.next_timers.min(now + KEEP_ALIVE);
+        self.events.push_back(Event::Connected { slot, client_id, user_data });
+    }
+
+    /// Whether there is no slot for this client, which has room if it replaces somebody.
+    fn is_full_for(&self, client_id: u64, from: SocketAddr) -> bool {
+        self.slots.is_full()
+            && self.slots.of_client(client_id).is_none()
+            && self.slots.of_address(from).is_none()
+    }
+
+    fn answer(&mut self, now: Instant, to: SocketAddr, kind: Kind, cipher: &Cipher, parts: &[&[u8]]) {
+        if self.answers.len() >= ANSWERS_MAX {
+            self.counters.answers_over_limit += 1;
+            return;
+        }
+        let Some(sequence) = self.before_slot.take(self.clock, now) else { return };
+        let mut bytes = [0; ANSWER_LEN_MAX];
+        let length = seal(kind, sequence, cipher, self.config.protocol_id, parts, &mut bytes) as u16;
+        self.answers.push_back(Answer { to, length, bytes });
+    }
+}
