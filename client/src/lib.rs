@@ -9,6 +9,49 @@
 //!                        Client::poll_transmit ────────────▶ socket
 //!                        Client::poll_event    ────────────▶ game
 //! ```
+//!
+//! A whole client, driven by a socket and a clock of its own:
+//!
+//! ```no_run
+//! use std::net::UdpSocket;
+//! use std::time::{Duration as StdDuration, Instant as Clock, SystemTime};
+//!
+//! use ninefold_client::protocol::connection::{ConnectToken, DATAGRAM_BYTES_MAX};
+//! use ninefold_client::protocol::time::{Duration, Instant};
+//! use ninefold_client::{Client, ClientConfig, Event};
+//!
+//! fn play(token: &[u8; 2048]) -> Result<(), Box<dyn std::error::Error>> {
+//!     let token = ConnectToken::from_bytes(token)?; // from your matchmaker
+//!     let started = Clock::now();
+//!     let now = || Instant::ZERO + Duration::from(started.elapsed());
+//!     let unix_s_at_origin = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+//!     let config = ClientConfig { cache_chunks_max: 512, unix_s_at_origin };
+//!     let mut client = Client::new(now(), &config, &token)?;
+//!     let socket = UdpSocket::bind("0.0.0.0:0")?;
+//!     socket.set_nonblocking(true)?;
+//!     let mut buffer = [0; 2048];
+//!     while client.ended().is_none() {
+//!         while let Ok((bytes, from)) = socket.recv_from(&mut buffer) {
+//!             client.handle_datagram(now(), from, &mut buffer[..bytes]);
+//!         }
+//!         client.handle_timeout(now());
+//!         client.send_input(1.0, 0.0, 0); // walk eastward
+//!         let mut out = [0; DATAGRAM_BYTES_MAX];
+//!         while let Some(transmit) = client.poll_transmit(now(), &mut out) {
+//!             socket.send_to(&out[..transmit.bytes], transmit.to)?;
+//!         }
+//!         while let Some(event) = client.poll_event() {
+//!             match event {
+//!                 Event::Entered { coord, .. } => println!("in chunk {coord:?}"),
+//!                 Event::ChunkReady { chunk, .. } => println!("{} faces to draw", chunk.faces().len()),
+//!                 _ => {}
+//!             }
+//!         }
+//!         std::thread::sleep(StdDuration::from_millis(16));
+//!     }
+//!     Ok(())
+//! }
+//! ```
 #![forbid(unsafe_code)]
 
 mod cache;
