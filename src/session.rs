@@ -25,6 +25,8 @@ pub struct Session {
     pub link: Link<Token>,
     /// Packets taken this tick.
     pub packets_this_tick: u32,
+    /// Requests for chunks taken this tick.
+    pub requests_this_tick: u32,
     // the player
     /// Its newest input.
     pub input: Input,
@@ -70,6 +72,7 @@ impl Session {
             stage: Stage::Greeting,
             link: Link::new(now),
             packets_this_tick: 0,
+            requests_this_tick: 0,
             input: Input::default(),
             input_at: now,
             position: Position { x: 0.0, y: 0.0, z: 0.0 },

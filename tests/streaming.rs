@@ -81,6 +81,37 @@ fn a_chunk_of_the_ring_can_be_asked_for_again_and_no_other() {
 }
 
 #[test]
+fn more_requests_than_a_tick_takes_are_refused_and_counted() {
+    let mut stage = stage();
+    let me = stage.join();
+    stage.steps(30);
+    for _ in 0..12 {
+        stage.puppets[me].link.send_message(&Message::ChunkRequest(key(0, 1))).unwrap();
+    }
+    stage.steps(5);
+    let counters = stage.tick.counters();
+    assert_eq!((counters.chunks_requested, counters.chunk_requests_refused), (9, 3));
+}
+
+#[test]
+fn unknown_frames_and_messages_are_skipped_and_what_is_behind_them_counts() {
+    let mut stage = stage();
+    let me = stage.join();
+    stage.steps(30);
+    let mut buffer = [0; ninefold_client::protocol::limits::PACKET_BYTES_MAX];
+    let link = &mut stage.puppets[me].link;
+    link.send_message(&Message::Unknown(200)).unwrap();
+    link.send_message(&Message::ChunkRequest(key(0, 1))).unwrap();
+    let mut packet = link.packet(stage.now, &mut buffer);
+    packet.push(0xee, &[b"from the future"]);
+    let built = packet.finish().unwrap();
+    stage.inject(me, &buffer[..built.head_bytes]);
+    stage.step();
+    let counters = stage.tick.counters();
+    assert_eq!((counters.frames_unknown, counters.chunks_requested, counters.packets_refused), (2, 1, 0));
+}
+
+#[test]
 fn ceilings_hold_in_every_tick() {
     let rules = Rules { active_fragments_per_tick: 1, neighbour_fragments_per_tick: 2, ..rules() };
     let mut stage = Stage::new(rules, Arc::new(BspWorld::new(9)), 1);

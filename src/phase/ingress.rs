@@ -53,6 +53,7 @@ pub fn ingress(
     }
     for session in sessions.iter_mut() {
         session.packets_this_tick = 0;
+        session.requests_this_tick = 0;
         session.link.handle_timeout(now);
         settle(session, counters);
     }
@@ -99,9 +100,8 @@ fn packet_arrived(
         }
     }
     settle(session, counters);
-    let mut requests = 0;
     while let Some(raw) = session.link.poll_message() {
-        take_message(now, tick, rules, session, &raw, &mut requests, counters);
+        take_message(now, tick, rules, session, &raw, counters);
     }
 }
 
@@ -135,7 +135,6 @@ fn take_message(
     rules: &Rules,
     session: &mut Session,
     raw: &RawMessage,
-    requests: &mut u32,
     counters: &mut Counters,
 ) {
     let Ok(message) = Message::decode(raw) else {
@@ -153,8 +152,8 @@ fn take_message(
             session.view.forget(coord, at.version);
         }
         Message::ChunkRequest(key) => {
-            *requests += 1;
-            if *requests > CHUNK_REQUESTS_PER_TICK_MAX {
+            session.requests_this_tick += 1;
+            if session.requests_this_tick > CHUNK_REQUESTS_PER_TICK_MAX {
                 counters.chunk_requests_refused += 1;
                 return;
             }
