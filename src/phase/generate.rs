@@ -18,7 +18,6 @@ use crate::telemetry::Counters;
 use crate::view::{RING_CHUNKS, RingState};
 
 /// Keeps the rings whole. `clock_ns` only bounds the time spent on taking in.
-#[allow(clippy::too_many_arguments)]
 pub fn generate<W: Workshop>(
     now: Instant,
     tick: u64,

@@ -10,11 +10,10 @@ use ninefold_protocol::frame::{
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::link::{LinkError, Outcome};
 use ninefold_protocol::time::Instant;
-use ninefold_world::ChunkCoord;
+use ninefold_world::{ChunkCoord, spawn_chunk};
 
 use crate::carrier::lane;
 use crate::carrier::{Arrival, ConnectionId};
-use crate::phase::interest::spawn_chunk;
 use crate::rules::{CHUNK_REQUESTS_PER_TICK_MAX, LEAVE_AFTER, PACKETS_PER_TICK_MAX, Rules};
 use crate::session::{Session, Sessions, Stage};
 use crate::telemetry::Counters;
@@ -194,7 +193,7 @@ fn greet(
             Message::Refuse(reason)
         }
         None => {
-            session.stage = Stage::Spawning(spawn_chunk(session.client_id, rules));
+            session.stage = Stage::Spawning(spawn_chunk(session.client_id, rules.spawn_radius_chunks));
             Message::Welcome(Welcome {
                 version: PROTOCOL_VERSION,
                 tick_rate_hz: rules.tick_rate_hz as u16,

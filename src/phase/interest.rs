@@ -8,7 +8,6 @@ use ninefold_world::{ChunkCoord, Topology};
 
 use crate::chunk::{ChunkService, Workshop};
 use crate::crowd::Crowd;
-use crate::rules::Rules;
 use crate::session::{Session, Sessions, Stage};
 use crate::telemetry::Counters;
 
@@ -35,18 +34,6 @@ pub fn interest<W: Workshop>(
             _ => {}
         }
     }
-}
-
-/// The chunk in which a client comes into the world: spread by its id over the square around the origin.
-pub fn spawn_chunk(client_id: u64, rules: &Rules) -> ChunkCoord {
-    let side = 2 * u64::from(rules.spawn_radius_chunks) + 1;
-    // SplitMix64's finaliser: neighbouring ids land far apart.
-    let mut hash = client_id.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^= hash >> 31;
-    let offset = |n: u64| n as i32 - rules.spawn_radius_chunks as i32;
-    ChunkCoord { cx: offset(hash % side), cz: offset(hash / side % side) }
 }
 
 fn follow<W: Workshop>(
@@ -80,22 +67,5 @@ fn enter<W: Workshop>(session: &mut Session, coord: ChunkCoord, chunks: &mut Chu
     }
     for coord in change.left {
         chunks.unpin(coord);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clients_spawn_all_over_the_square_and_never_outside() {
-        let rules = Rules { spawn_radius_chunks: 1, ..crate::config::Config::default().rules() };
-        let mut seen = std::collections::BTreeSet::new();
-        for client_id in 0..200 {
-            let coord = spawn_chunk(client_id, &rules);
-            assert!(coord.cx.abs() <= 1 && coord.cz.abs() <= 1);
-            seen.insert((coord.cx, coord.cz));
-        }
-        assert_eq!(seen.len(), 9);
     }
 }

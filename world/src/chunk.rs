@@ -10,10 +10,7 @@
 //! half open: its low bounds belong to it, its high bounds do not.
 
 use crate::biome::Biome;
-use crate::coord::{
-    CELL_FIXED, CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT, HEIGHT_FIXED, LocalPoint, Position,
-};
-use crate::hash::{Random, Tag, hash};
+use crate::coord::{CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT, HEIGHT_FIXED, LocalPoint, Position};
 
 /// Leaves of air that a chunk may have: one for each cell.
 pub const LEAVES_MAX: usize = CELLS_PER_CHUNK * CELLS_PER_CHUNK;
@@ -255,47 +252,18 @@ impl Chunk {
             }
         }
     }
-
-    /// A place to come into the world, chosen by `salt` among the chunk's boxes of air: the middle of one
-    /// of its cells, on the floor.
-    pub fn spawn(&self, salt: u64) -> Position {
-        let mut random = Random::new(hash(Tag::Spawn, salt, self.coord.cx, self.coord.cz, 0));
-        // Not on the border, where a neighbour that is not there yet would block every step.
-        let cell = |c: i32| c as i16 * CELL_FIXED + CELL_FIXED / 2;
-        for _ in 0..SPAWN_TRIES {
-            let (x, z) = (cell(random.range(1, 14)), cell(random.range(1, 14)));
-            if let Some(column) = self.column(x, z) {
-                return self.standing_at(x, z, column.floor);
-            }
-        }
-        let leaf = self.leaves[0];
-        let middle = |axis: usize| {
-            let low = leaf.min[axis] / CELL_FIXED * CELL_FIXED;
-            low + CELL_FIXED / 2
-        };
-        self.standing_at(middle(0), middle(2), leaf.min[1])
-    }
-
-    fn standing_at(&self, x: i16, z: i16, floor: i16) -> Position {
-        let units = |fixed: i16| f64::from(fixed) / f64::from(FIXED_PER_UNIT);
-        let (x0, z0) = self.coord.origin();
-        Position { x: x0 + units(x), y: units(floor), z: z0 + units(z) }
-    }
 }
-
-/// Cells that are tried before the first box of air is taken.
-const SPAWN_TRIES: u32 = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cell::Cell;
-    use crate::coord::CHUNK_FIXED;
+    use crate::coord::{CELL_FIXED, CHUNK_FIXED};
     use crate::generator::{BspWorld, Generator};
     use crate::grid::Grid;
     use crate::grid::tests::coords;
+    use crate::hash::Random;
     use crate::scratch::Scratch;
-    use proptest::prelude::*;
 
     fn expected(grid: &Grid, at: LocalPoint) -> Contents {
         let cell = grid.at((at.x / CELL_FIXED) as usize, (at.z / CELL_FIXED) as usize);
@@ -330,18 +298,5 @@ mod tests {
         let chunk = Chunk::safe(ChunkCoord { cx: -7, cz: 7 });
         let column = Some(Column { floor: 0, ceiling: None });
         assert_eq!((chunk.column(0, 0), chunk.column(CHUNK_FIXED - 1, CHUNK_FIXED - 1)), (column, column));
-    }
-
-    proptest! {
-        #[test]
-        fn a_spawn_point_stands_on_a_floor(cx: i32, cz: i32, salt: u64) {
-            let coord = ChunkCoord { cx, cz };
-            let chunk = BspWorld::new(9).generate(coord, &mut Scratch::default());
-            let at = chunk.spawn(salt);
-            prop_assert_eq!(at.chunk(), Some(coord));
-            let (x0, z0) = coord.origin();
-            let column = chunk.column(((at.x - x0) * 8.0) as i16, ((at.z - z0) * 8.0) as i16);
-            prop_assert_eq!(column.map(|c| f64::from(c.floor) / 8.0), Some(at.y));
-        }
     }
 }

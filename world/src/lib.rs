@@ -23,6 +23,7 @@ mod grid;
 mod hash;
 mod noise;
 mod scratch;
+mod spawn;
 mod terrain;
 mod topology;
 mod walk;
@@ -45,5 +46,6 @@ pub use coord::{
 pub use generator::{BspWorld, Generator};
 pub use grid::Grid;
 pub use scratch::Scratch;
+pub use spawn::spawn_chunk;
 pub use topology::Topology;
 pub use walk::{PLAYER_HALF_WIDTH_UNITS, PLAYER_HEIGHT_UNITS, Walk, walk};
