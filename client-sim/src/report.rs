@@ -7,7 +7,7 @@ use ninefold::telemetry::Percentiles;
 use serde::{Serialize, Serializer};
 
 /// A run. The field names are a promise: see `docs/report.md`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
     /// Clients that were started.
     pub clients: usize,
@@ -191,5 +191,48 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "  server CPU: {:.2} us per client and tick", self.server_cpu_us_per_client_tick)?;
         write!(f, "  world hash: {}", self.world_hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two clients, both of which came to play.
+    fn passed() -> Report {
+        let join_ms = Percentiles { count: 2, ..Percentiles::default() };
+        Report { clients: 2, join_ms, ..Report::default() }
+    }
+
+    #[test]
+    fn a_run_in_which_everything_held_passes() {
+        assert_eq!(verdict(&passed()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_reason_to_fail_is_told() {
+        let report = Report {
+            chunks_hash_failed: 1,
+            crossings_without_chunk: 2,
+            client_ticks_without_chunk: 3,
+            clients_lost: 4,
+            clients: 7,
+            ..passed()
+        };
+        let reasons = verdict(&report);
+        let expected = ["1 chunks", "2 times", "3 client ticks", "4 clients", "5 clients never"];
+        assert_eq!(reasons.len(), expected.len(), "{reasons:?}");
+        for (reason, expected) in reasons.iter().zip(expected) {
+            assert!(reason.starts_with(expected), "{reason}");
+        }
+    }
+
+    #[test]
+    fn values_are_told_in_their_unit() {
+        let mut values = Values::us_as_ms();
+        (1..=100).for_each(|ms| values.record(ms * 1_000));
+        let p = values.percentiles();
+        assert!((49.9..=50.1).contains(&p.p50) && (99.9..=100.1).contains(&p.max), "{p:?}");
+        assert_eq!(Values::plain().percentiles(), Percentiles::default());
     }
 }
