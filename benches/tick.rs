@@ -24,7 +24,7 @@ const TURN_TICKS: u64 = 90;
 
 fn stage() -> Stage {
     let config = Config { spawn_radius_chunks: 12, ..Config::default() };
-    let mut stage = Stage::new(config.rules(), Arc::new(BspWorld::new(config.world_seed)), 1);
+    let mut stage = Stage::new(config.rules(0), Arc::new(BspWorld::new(config.world_seed)), 1);
     (0..CLIENTS).for_each(|_| {
         stage.join();
     });

@@ -111,13 +111,14 @@ impl Server {
         let (tick_end, carrier_end) = carrier::ends();
         let live = Arc::new(Live::default());
         let udp = bound.serve(udp_config, carrier_end, clock, Arc::clone(&live))?;
+        let rules = config.rules(generator.world_id());
         let pool = Pool::start(generator, config.workers(), config.chunk_limits().making_max)?;
         let chunks = ChunkService::new(config.chunk_limits(), pool);
         let stop = Arc::new(AtomicBool::new(false));
         let (commands, orders) = bounded(COMMANDS_MAX);
         let world = TickThread {
-            tick: Tick::new(config.rules(), chunks),
-            rules: config.rules(),
+            tick: Tick::new(rules.clone(), chunks),
+            rules,
             catch_up_ticks_max: config.catch_up_ticks_max,
             end: tick_end,
             doorbell: udp.waker(),

@@ -41,7 +41,7 @@ static COUNTING: Counting = Counting;
 #[test]
 fn two_hundred_walking_clients_cost_no_allocation() {
     let config = Config { spawn_radius_chunks: 2, ..Config::default() };
-    let mut stage = Stage::new(config.rules(), Arc::new(BspWorld::new(9)), 1);
+    let mut stage = Stage::new(config.rules(0), Arc::new(BspWorld::new(9)), 1);
     (0..200).for_each(|_| {
         stage.join();
     });

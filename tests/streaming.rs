@@ -12,10 +12,11 @@ use ninefold_client::world::{BspWorld, decode};
 use ninefold_netem::{Loss, Profile, Ratio};
 use puppets::Stage;
 
+const WORLD_ID: u64 = 77;
 const EAST: (i16, i16) = (i16::MAX, 0);
 
 fn rules() -> Rules {
-    Config { spawn_radius_chunks: 0, ..Config::default() }.rules()
+    Config { spawn_radius_chunks: 0, ..Config::default() }.rules(WORLD_ID)
 }
 
 fn stage() -> Stage {
@@ -39,7 +40,7 @@ fn a_client_that_joins_gets_its_ring_the_active_chunk_first() {
     let active: Vec<usize> =
         (0..puppet.fragments.len()).filter(|i| puppet.fragments[*i].0 == key(0, 0)).collect();
     assert!(active.iter().enumerate().all(|(n, at)| n == *at), "{:?}", puppet.fragments);
-    assert!(matches!(puppet.messages[0], Message::Welcome(_)));
+    assert!(matches!(puppet.messages[0], Message::Welcome(w) if w.world_id == WORLD_ID));
 }
 
 #[test]
@@ -173,7 +174,7 @@ fn a_bad_line_costs_time_and_nothing_else() {
         duplicated: Ratio::percent(1),
         ..Profile::default()
     };
-    let rules = Config { spawn_radius_chunks: 2, ..Config::default() }.rules();
+    let rules = Config { spawn_radius_chunks: 2, ..Config::default() }.rules(WORLD_ID);
     let mut stage = Stage::new(rules, Arc::new(BspWorld::new(9)), 3);
     stage.set_line(bad);
     (0..20).for_each(|_| {
@@ -346,5 +347,9 @@ impl ninefold_client::world::Generator for Plain {
         _: &mut ninefold_client::world::Scratch,
     ) -> ninefold_client::world::Chunk {
         ninefold_client::world::Chunk::safe(coord)
+    }
+
+    fn world_id(&self) -> u64 {
+        0
     }
 }

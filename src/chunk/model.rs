@@ -50,6 +50,10 @@ impl Generator for Patchy {
         }
         Chunk::safe(coord)
     }
+
+    fn world_id(&self) -> u64 {
+        0
+    }
 }
 
 struct Life {

@@ -318,6 +318,10 @@ mod tests {
             }
             Chunk::safe(coord)
         }
+
+        fn world_id(&self) -> u64 {
+            0
+        }
     }
 
     fn service(generator: &Arc<Gated>, workers: usize, limits: ChunkLimits) -> ChunkService<Pool> {

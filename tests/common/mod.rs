@@ -154,4 +154,8 @@ impl<F: Fn(ChunkCoord) + Send + Sync> Generator for Trouble<F> {
         (self.on)(coord);
         self.world.generate(coord, scratch)
     }
+
+    fn world_id(&self) -> u64 {
+        self.world.world_id()
+    }
 }

@@ -13,6 +13,10 @@ use crate::scratch::Scratch;
 pub trait Generator: Send + Sync {
     /// The chunk at a place. `scratch` is the worker's own.
     fn generate(&self, coord: ChunkCoord, scratch: &mut Scratch) -> Chunk;
+
+    /// Names the world that it makes: clients keep chunks, and those of another world are not its chunks.
+    /// A generator whose chunks have changed makes another world.
+    fn world_id(&self) -> u64;
 }
 
 /// The world of dungeons, courtyards and open land.
@@ -28,11 +32,6 @@ impl BspWorld {
         BspWorld { world_seed, borders: Borders::new(world_seed) }
     }
 
-    /// Names this world: chunks of another one are not its chunks.
-    pub fn id(&self) -> u64 {
-        hash(Tag::World, self.world_seed, i32::from(crate::codec::FORMAT_VERSION), 0, 0)
-    }
-
     /// The cells of a chunk.
     pub fn grid(&self, coord: ChunkCoord) -> Grid {
         grid::generate(self.world_seed, &self.borders, coord)
@@ -42,6 +41,10 @@ impl BspWorld {
 impl Generator for BspWorld {
     fn generate(&self, coord: ChunkCoord, scratch: &mut Scratch) -> Chunk {
         bsp::build(&self.grid(coord), scratch)
+    }
+
+    fn world_id(&self) -> u64 {
+        hash(Tag::World, self.world_seed, i32::from(crate::codec::FORMAT_VERSION), 0, 0)
     }
 }
 
@@ -119,5 +122,6 @@ mod tests {
         let coord = ChunkCoord { cx: 0, cz: 0 };
         let hash = |seed| BspWorld::new(seed).generate(coord, &mut Scratch::default()).content_hash();
         assert_ne!(hash(1), hash(2));
+        assert_ne!(BspWorld::new(1).world_id(), BspWorld::new(2).world_id());
     }
 }

@@ -31,6 +31,10 @@ impl Generator for Flaky {
         }
         Chunk::safe(coord)
     }
+
+    fn world_id(&self) -> u64 {
+        0
+    }
 }
 
 fn limits() -> ChunkLimits {
