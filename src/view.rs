@@ -275,3 +275,128 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use ninefold_protocol::limits::FRAGMENT_PAYLOAD_BYTES;
+    use ninefold_protocol::time::Duration;
+
+    use crate::chunk::Made;
+
+    const HERE: ChunkCoord = ChunkCoord { cx: 0, cz: 0 };
+    const EAST: ChunkCoord = ChunkCoord { cx: 1, cz: 0 };
+
+    /// A chunk of two fragments.
+    fn ready(coord: ChunkCoord, version: u32) -> ReadyChunk {
+        let encoded = Bytes::from(vec![1; 2 * FRAGMENT_PAYLOAD_BYTES]);
+        let made = Made { chunk: Arc::new(Chunk::safe(coord)), encoded, generate_time: Duration::ZERO };
+        ReadyChunk::new(made, version)
+    }
+
+    /// A view in which only `HERE` was made and is on its way.
+    fn view() -> View {
+        let mut view = View::new(64);
+        assert_eq!(view.enter(Topology::Plane, HERE).entered.len(), 9);
+        view.on_ready(&ready(HERE, 1));
+        view
+    }
+
+    /// Sends all that waits and gives its tokens.
+    fn send_all(view: &mut View) -> Vec<Token> {
+        let mut tokens = Vec::new();
+        for at in 0..view.sendings().len() {
+            let sending = view.sending_mut(at);
+            while let Some(picked) = sending.pick() {
+                tokens.push(Token { sending: sending.id, index: picked.index });
+            }
+        }
+        tokens
+    }
+
+    #[test]
+    fn a_chunk_is_known_once_all_of_it_was_acknowledged() {
+        let mut view = view();
+        let tokens = send_all(&mut view);
+        assert_eq!((view.on_acked(tokens[1]), view.known()), (Acked::Nothing, 0));
+        assert_eq!((view.on_acked(tokens[0]), view.known()), (Acked::Whole(HERE), 1));
+        assert!(view.sendings().is_empty() && view.missing() == 8);
+    }
+
+    #[test]
+    fn acknowledgements_that_come_after_the_forget_make_nothing_known() {
+        let mut view = view();
+        let early = send_all(&mut view);
+        view.forget(HERE, 1); // it was whole there, and is gone; its acknowledgements are under way
+        let again = send_all(&mut view);
+        assert!(early.iter().all(|token| view.on_acked(*token) == Acked::Nothing));
+        early.iter().for_each(|token| view.on_lost(*token));
+        assert_eq!(view.known(), 0);
+        assert_eq!((view.on_acked(again[0]), view.on_acked(again[1])), (Acked::Nothing, Acked::Whole(HERE)));
+    }
+
+    #[test]
+    fn what_leaves_the_ring_is_sent_no_further_and_what_was_sent_whole_may_still_become_known() {
+        let mut view = view();
+        view.on_ready(&ready(EAST, 1));
+        let of_here = [0, 1].map(|index| Token { sending: view.sendings()[0].id, index });
+        view.sending_mut(0).pick();
+        view.sending_mut(0).pick();
+        view.sending_mut(1).pick(); // EAST is sent by half
+        view.enter(Topology::Plane, ChunkCoord { cx: -5, cz: 0 });
+        assert_eq!(view.sendings().iter().map(|s| s.coord).collect::<Vec<_>>(), [HERE]);
+        assert_eq!(view.on_acked(of_here[0]), Acked::Nothing);
+        assert_eq!(view.on_acked(of_here[1]), Acked::Whole(HERE));
+    }
+
+    #[test]
+    fn a_loss_outside_the_ring_ends_the_sending() {
+        let mut view = view();
+        let tokens = send_all(&mut view);
+        view.enter(Topology::Plane, ChunkCoord { cx: -5, cz: 0 });
+        view.on_lost(tokens[0]);
+        assert!(view.sendings().is_empty());
+        assert_eq!((view.on_acked(tokens[1]), view.known()), (Acked::Nothing, 0));
+    }
+
+    #[test]
+    fn what_is_known_is_not_sent_when_its_ring_comes_back() {
+        let mut view = view();
+        for token in send_all(&mut view) {
+            let _ = view.on_acked(token);
+        }
+        view.enter(Topology::Plane, ChunkCoord { cx: -5, cz: 0 });
+        view.enter(Topology::Plane, HERE);
+        view.on_ready(&ready(HERE, 1));
+        assert!(!view.has_waiting());
+        view.forget(HERE, 0); // another version says nothing of this one
+        assert!(!view.has_waiting());
+        assert_eq!(view.request(HERE), Requested::Coming);
+        assert!(view.has_waiting());
+        assert_eq!(view.request(ChunkCoord { cx: 9, cz: 9 }), Requested::NotInRing);
+    }
+
+    #[test]
+    fn a_client_that_never_forgets_does_not_fill_the_table() {
+        let mut view = View::new(RING_CHUNKS);
+        for cx in 0..100 {
+            let coord = ChunkCoord { cx, cz: 0 };
+            view.enter(Topology::Plane, coord);
+            view.on_ready(&ready(coord, 1));
+            for token in send_all(&mut view) {
+                let _ = view.on_acked(token);
+            }
+            assert!(view.known() <= RING_CHUNKS + 1 && view.sendings().len() <= SENDINGS_MAX);
+        }
+    }
+
+    #[test]
+    fn an_unavailable_chunk_is_walked_on_and_not_sent() {
+        let mut view = view();
+        assert!(view.on_unavailable(EAST, Arc::new(Chunk::safe(EAST))));
+        assert!(!view.on_unavailable(EAST, Arc::new(Chunk::safe(EAST))));
+        assert!(view.chunk(EAST).is_some() && view.sendings().len() == 1);
+        assert_eq!(view.request(EAST), Requested::Unavailable);
+    }
+}
