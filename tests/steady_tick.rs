@@ -3,40 +3,11 @@
 #[path = "common/puppets.rs"]
 mod puppets;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ninefold::config::Config;
 use ninefold_client::world::BspWorld;
 use puppets::Stage;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-struct Counting;
-
-// SAFETY: every call is handed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are the system allocator's conditions.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above; the pointer came from `alloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 #[test]
 fn two_hundred_walking_clients_cost_no_allocation() {
@@ -61,16 +32,19 @@ fn two_hundred_walking_clients_cost_no_allocation() {
             let counters = stage.tick.counters();
             (counters.crossings, counters.fragments_sent, counters.chunks_delivered)
         };
-        let (chunks_before, before) = (new_chunks(&stage), ALLOCATIONS.load(Ordering::Relaxed));
-        stage.run(&|| 0);
-        let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        let chunks_before = new_chunks(&stage);
+        let allocated = allocation_counter::measure(|| {
+            stage.run(&|| 0);
+        });
         // A crossing brings new chunks into a ring, and those are allowed to cost something.
         if new_chunks(&stage) == chunks_before && tick >= 100 {
-            steady += allocated;
+            steady += allocated.count_total;
             ticks += 1;
         }
         stage.after();
     }
+    // The counter itself can count.
+    assert_eq!(allocation_counter::measure(|| drop(Box::new(7_u64))).count_total, 1);
     assert!(ticks > 500, "only {ticks} ticks without a crossing");
     assert_eq!(steady, 0, "allocations in {ticks} steady ticks");
 }
