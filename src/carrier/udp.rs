@@ -229,9 +229,10 @@ impl Udp {
             let messages = match self.sender.receive(&mut slices, &mut metas) {
                 Ok(messages) => messages,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                // An error that stays must not keep the thread busy: the next doorbell tries again.
                 Err(_) => {
                     self.report.receive_errors += 1;
-                    continue;
+                    return false;
                 }
             };
             let now = clock.now();
