@@ -69,10 +69,13 @@ impl fmt::Display for Summary {
             self.udp.datagrams_out,
             self.udp.datagrams_in,
         )?;
-        // What was refused or dropped is told only where it happened.
-        let connection = self.udp.connection.each().map(|(name, n)| ("connection", name, n));
-        let tick = counters.each().map(|(name, n)| ("tick", name, n));
-        for (part, name, n) in tick.chain(connection).filter(|c| c.2 > 0) {
+        // What was refused, dropped or tried again is told only where it happened.
+        let part = |part: &'static str| move |(name, n): (&'static str, u64)| (part, name, n);
+        let all = (counters.each().map(part("tick")))
+            .chain(chunks.each().into_iter().map(part("chunks")))
+            .chain(self.udp.each().into_iter().map(part("udp")))
+            .chain(self.udp.connection.each().map(part("connection")));
+        for (part, name, n) in all.filter(|c| c.2 > 0) {
             write!(f, "\n  {part}.{name} {n}")?;
         }
         Ok(())

@@ -34,6 +34,12 @@ fn a_generator_that_panics_on_one_chunk_costs_that_chunk_alone() {
     let summary = server.stop().unwrap();
     assert_eq!(summary.tick.chunks.panics, u64::from(config.generate_attempts));
     assert_eq!((summary.tick.chunks.failed, summary.tick.counters.chunks_unavailable), (1, 2));
+    // Whoever stops the server reads of it.
+    let told = summary.to_string();
+    for line in ["chunks.panics 3", "chunks.failed 1", "tick.chunks_unavailable 2", "connection.connected 2"]
+    {
+        assert!(told.contains(line), "{line} is missing:\n{told}");
+    }
 }
 
 #[test]

@@ -84,6 +84,23 @@ pub struct UdpReport {
     pub cpu_ns: u64,
 }
 
+impl UdpReport {
+    /// Every count of the carrier itself with its name.
+    pub fn each(&self) -> [(&'static str, u64); 9] {
+        [
+            ("datagrams_in", self.datagrams_in),
+            ("bytes_in", self.bytes_in),
+            ("datagrams_out", self.datagrams_out),
+            ("bytes_out", self.bytes_out),
+            ("send_calls", self.send_calls),
+            ("send_errors", self.send_errors),
+            ("arrivals_dropped", self.arrivals_dropped),
+            ("departures_stale", self.departures_stale),
+            ("receive_errors", self.receive_errors),
+        ]
+    }
+}
+
 impl BoundUdp {
     /// Binds `listen` and asks the kernel for buffers of `buffer_bytes` each way. What it gave is logged,
     /// with the remedy where that is less.
