@@ -1,4 +1,5 @@
 //! `ninefold-sim`: headless clients, from the command line.
+#![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
