@@ -48,6 +48,8 @@ pub fn build(grid: &Grid, scratch: &mut Scratch) -> Chunk {
             leaves: Vec::new(),
             faces: Vec::new(),
             vertices: Vec::new(),
+            doors: grid.doors.to_vec(),
+            lights: grid.lights.to_vec(),
             content_hash: ContentHash(0),
         },
         vertex_slots,

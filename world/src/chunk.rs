@@ -11,6 +11,8 @@
 
 use crate::biome::Biome;
 use crate::coord::{CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT, HEIGHT_FIXED, LocalPoint, Position};
+use crate::door::Door;
+use crate::light::Light;
 
 /// Leaves of air that a chunk may have: one for each cell.
 pub const LEAVES_MAX: usize = CELLS_PER_CHUNK * CELLS_PER_CHUNK;
@@ -129,6 +131,8 @@ pub struct Chunk {
     pub(crate) leaves: Vec<Leaf>,
     pub(crate) faces: Vec<Face>,
     pub(crate) vertices: Vec<[i16; 3]>,
+    pub(crate) doors: Vec<Door>,
+    pub(crate) lights: Vec<Light>,
     pub(crate) content_hash: ContentHash,
 }
 
@@ -173,6 +177,16 @@ impl Chunk {
         &self.vertices
     }
 
+    /// Its doors; an index names one for as long as the chunk's version lasts.
+    pub fn doors(&self) -> &[Door] {
+        &self.doors
+    }
+
+    /// Its point lights.
+    pub fn lights(&self) -> &[Light] {
+        &self.lights
+    }
+
     /// A corner in the world, in units.
     ///
     /// # Panics
@@ -200,6 +214,8 @@ impl Chunk {
             + size_of_val(&self.leaves[..])
             + size_of_val(&self.faces[..])
             + size_of_val(&self.vertices[..])
+            + size_of_val(&self.doors[..])
+            + size_of_val(&self.lights[..])
     }
 
     /// What is at a point of the chunk. Beyond its edges the answer is that of the nearest cell.

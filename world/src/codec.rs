@@ -308,7 +308,8 @@ fn read_body(coord: ChunkCoord, biome: Biome, counts: [usize; 5], body: &[u8]) -
     debug_assert!(streams.0.is_empty());
     check_geometry(&planes, &faces, &corners)?;
     let content_hash = ContentHash(0);
-    Ok(Chunk { coord, biome, planes, nodes, leaves, faces, vertices: corners, content_hash })
+    let (doors, lights) = (Vec::new(), Vec::new());
+    Ok(Chunk { coord, biome, planes, nodes, leaves, faces, vertices: corners, doors, lights, content_hash })
 }
 
 fn read_planes(streams: &mut Streams<'_>, count: usize) -> Result<Vec<Plane>, DecodeError> {

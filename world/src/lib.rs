@@ -18,9 +18,11 @@ mod cell;
 mod chunk;
 mod codec;
 mod coord;
+mod door;
 mod generator;
 mod grid;
 mod hash;
+mod light;
 mod noise;
 mod scratch;
 mod spawn;
@@ -43,8 +45,10 @@ pub use coord::{
     CELL_UNITS, CELLS_PER_CHUNK, CHUNK_HEIGHT_UNITS, CHUNK_UNITS, ChunkCoord, FIXED_PER_UNIT, LocalPoint,
     LocalPosition, OutsideGrid, Position,
 };
+pub use door::{DOOR_THICKNESS_FIXED, DOORS_MAX, Door, Hinge, OpenDoors};
 pub use generator::{BspWorld, Generator};
 pub use grid::Grid;
+pub use light::{LIGHTS_MAX, Light, SUN, Sun};
 pub use scratch::Scratch;
 pub use spawn::spawn_chunk;
 pub use topology::Topology;

@@ -6,11 +6,15 @@ mod dungeon;
 mod exterior;
 mod indoor;
 
+use smallvec::SmallVec;
+
 use crate::biome::Biome;
 use crate::border::{Borders, Side};
 use crate::cell::{Cell, OpenCell};
 use crate::coord::{CELLS_PER_CHUNK, ChunkCoord};
+use crate::door::{DOORS_MAX, Door};
 use crate::hash::{Random, Tag, hash};
+use crate::light::{LIGHTS_MAX, Light};
 
 /// Cells of a chunk.
 pub const CELLS: usize = CELLS_PER_CHUNK * CELLS_PER_CHUNK;
@@ -24,12 +28,17 @@ pub struct Grid {
     cells: [Cell; CELLS],
     /// The neighbours' rows: east, south, west, north.
     beyond: [[Cell; CELLS_PER_CHUNK]; 4],
+    /// Doors between its cells.
+    pub doors: SmallVec<[Door; DOORS_MAX]>,
+    /// Lights in its rooms.
+    pub lights: SmallVec<[Light; LIGHTS_MAX]>,
 }
 
 impl Grid {
     /// A grid of one cell everywhere, over its edges too.
     pub fn uniform(coord: ChunkCoord, biome: Biome, cell: Cell) -> Self {
-        Grid { coord, biome, cells: [cell; CELLS], beyond: [[cell; CELLS_PER_CHUNK]; 4] }
+        let (doors, lights) = (SmallVec::new(), SmallVec::new());
+        Grid { coord, biome, cells: [cell; CELLS], beyond: [[cell; CELLS_PER_CHUNK]; 4], doors, lights }
     }
 
     /// The cell at a column and row of the chunk.
