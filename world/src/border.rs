@@ -12,12 +12,14 @@
 
 use crate::biome::{Biome, Biomes};
 use crate::cell::{Cell, OpenCell, STEP_FIXED};
-use crate::coord::{CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT};
+use crate::coord::{CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT, HEIGHT_FIXED};
 use crate::hash::{Random, Tag, hash};
 use crate::terrain::{HEIGHT_STEP, Terrain};
 use crate::topology::Topology;
 
-/// The highest floor on a border: leaves a player's height below the highest ceiling.
+/// The highest floor on a border between two chunks in the open.
+const OPEN_MAX: i16 = HEIGHT_FIXED;
+/// The highest floor on any other border: leaves a player's height below the highest ceiling.
 const FLOOR_MAX: i16 = 64 * FIXED_PER_UNIT as i16;
 /// The highest floor of an opening between two indoor chunks.
 const INDOOR_FLOOR_STEPS: i32 = 4;
@@ -30,15 +32,21 @@ const CEILING_LOW: i16 = 104 * FIXED_PER_UNIT as i16;
 const CEILING_HIGH: i16 = 128 * FIXED_PER_UNIT as i16;
 
 /// One of the four sides of a chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    East,
-    South,
-    West,
-    North,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Side {
+    /// Where x grows.
+    East = 0,
+    /// Where z grows.
+    South = 1,
+    /// Where x shrinks.
+    West = 2,
+    /// Where z shrinks.
+    North = 3,
 }
 
 impl Side {
+    /// All four, in the order of their numbers.
     pub const ALL: [Side; 4] = [Side::East, Side::South, Side::West, Side::North];
 
     /// The step to the neighbour.
@@ -99,12 +107,24 @@ impl Borders {
         Some(if is_low { (low, high) } else { (high, low) })
     }
 
+    /// The cell that lies across a corner of a chunk: where it is in the open, it has the corner's height.
+    pub fn across_corner(&self, coord: ChunkCoord, east: bool, south: bool) -> Cell {
+        let step = |high: bool| if high { 1 } else { -1 };
+        match Topology::Plane.neighbour(coord, step(east), step(south)) {
+            Some(there) if self.biomes.at(there) == Biome::Exterior => {
+                Cell::Open(OpenCell::outdoor(self.corner(coord, east, south), 0))
+            }
+            _ => Cell::Solid,
+        }
+    }
+
     fn edge(&self, edge: Edge, low: Biome, high: Biome) -> (Row, Row) {
-        let ground = self.profile(edge);
+        let in_the_open = |biome| biome == Biome::Exterior;
+        let ground =
+            self.profile(edge, if in_the_open(low) && in_the_open(high) { OPEN_MAX } else { FLOOR_MAX });
         let openings = self.openings(edge);
         let floor = |along: usize| {
-            let in_the_open = low == Biome::Exterior || high == Biome::Exterior;
-            if in_the_open { ground[along] } else { openings.floor }
+            if in_the_open(low) || in_the_open(high) { ground[along] } else { openings.floor }
         };
         let row = |own: Biome| -> Row {
             std::array::from_fn(|along| {
@@ -122,15 +142,29 @@ impl Borders {
         (row(low), row(high))
     }
 
-    /// The ground along an edge: the terrain, kept below [`FLOOR_MAX`], exact at the two corners, and
-    /// with steps that a player can take.
-    fn profile(&self, edge: Edge) -> [i16; CELLS_PER_CHUNK] {
+    /// The ground where a chunk and three others meet.
+    fn corner(&self, coord: ChunkCoord, east: bool, south: bool) -> i16 {
+        let (dx, dz) = (if east { 1 } else { -1 }, if south { 1 } else { -1 });
+        let is_open = |(dx, dz)| {
+            let there = Topology::Plane.neighbour(coord, dx, dz);
+            there.is_some_and(|there| self.biomes.at(there) == Biome::Exterior)
+        };
+        let all_open = [(0, 0), (dx, 0), (0, dz), (dx, dz)].into_iter().all(is_open);
+        let half = |high: bool| if high { 32 } else { 0 };
+        let height = self.terrain.height(coord, half(east), half(south));
+        height.min(if all_open { OPEN_MAX } else { FLOOR_MAX })
+    }
+
+    /// The ground along an edge: the terrain, kept below `highest`, exact at the two corners, and with
+    /// steps that a player can take.
+    fn profile(&self, edge: Edge, highest: i16) -> [i16; CELLS_PER_CHUNK] {
         const LAST: usize = CELLS_PER_CHUNK - 1;
         let at = |half: i32| {
             let (half_x, half_z) = if edge.is_east { (32, half) } else { (half, 32) };
-            self.terrain.height(edge.low, half_x, half_z).min(FLOOR_MAX)
+            self.terrain.height(edge.low, half_x, half_z).min(highest)
         };
-        let (first, last) = (at(0), at(32));
+        let first = self.corner(edge.low, edge.is_east, !edge.is_east);
+        let last = self.corner(edge.low, true, true);
         let cone = |along: usize| {
             let reach = |corner: i16, cells: usize| corner - STEP_FIXED * cells as i16;
             reach(first, along).max(reach(last, LAST - along))
@@ -215,8 +249,8 @@ mod tests {
         let borders = Borders::new(9);
         for n in -500..500 {
             let here = ChunkCoord { cx: n * 3, cz: 500_000 - n };
-            let east = borders.profile(Edge { low: here, is_east: true });
-            let south = borders.profile(Edge { low: here, is_east: false });
+            let east = borders.profile(Edge { low: here, is_east: true }, OPEN_MAX);
+            let south = borders.profile(Edge { low: here, is_east: false }, FLOOR_MAX);
             assert_eq!(east[CELLS_PER_CHUNK - 1], south[CELLS_PER_CHUNK - 1], "{here:?}");
             assert!(east.windows(2).all(|p| p[0].abs_diff(p[1]) <= STEP_FIXED as u16), "{here:?}");
         }

@@ -9,12 +9,14 @@
 use crate::biome::Biome;
 use crate::cell::{Cell, OpenCell, STEP_FIXED};
 use crate::chunk::{
-    Axis, Child, Chunk, ContentHash, FACES_MAX, Face, LEAVES_MAX, Leaf, NODES_MAX, Node, Plane,
+    Axis, Child, Chunk, ContentHash, Entries, FACES_MAX, Face, LEAVES_MAX, Leaf, NODES_MAX, Node, Plane,
+    VERTICES_MAX,
 };
 use crate::codec;
-use crate::coord::{CELL_FIXED, CELLS_PER_CHUNK, ChunkCoord, HEIGHT_FIXED};
+use crate::coord::{CELL_FIXED, CELLS_PER_CHUNK, CHUNK_FIXED, ChunkCoord, HEIGHT_FIXED};
 use crate::grid::Grid;
 use crate::scratch::Scratch;
+use crate::visibility::{self, Visibility};
 
 const CELLS: usize = CELLS_PER_CHUNK;
 
@@ -33,37 +35,35 @@ const EMPTY_SLOT: u16 = u16::MAX;
 
 /// Builds the chunk of a grid.
 pub fn build(grid: &Grid, scratch: &mut Scratch) -> Chunk {
-    let mut vertex_slots = std::mem::take(&mut scratch.vertex_slots);
-    let mut planes = std::mem::take(&mut scratch.planes);
-    vertex_slots.clear();
-    vertex_slots.resize(VERTEX_SLOTS, EMPTY_SLOT);
-    planes.clear();
-    let mut build = Build {
-        grid,
-        chunk: Chunk {
-            coord: grid.coord,
-            biome: grid.biome,
-            planes: Vec::new(),
-            nodes: Vec::new(),
-            leaves: Vec::new(),
-            faces: Vec::new(),
-            vertices: Vec::new(),
-            doors: grid.doors.to_vec(),
-            lights: grid.lights.to_vec(),
-            content_hash: ContentHash(0),
-        },
-        vertex_slots,
-        planes,
-    };
+    let Scratch { tree, portals, content } = scratch;
+    tree.clear();
+    let mut build = Build { grid, tree };
     let root = build.part(Rect { x0: 0, z0: 0, x1: CELLS, z1: CELLS });
     debug_assert!(root == Child::Node(0) || root == Child::Solid);
-    let Build { mut chunk, vertex_slots, planes, .. } = build;
-    (scratch.vertex_slots, scratch.planes) = (vertex_slots, planes);
-    debug_assert!(chunk.nodes.len() <= NODES_MAX && chunk.leaves.len() <= LEAVES_MAX);
-    debug_assert!(chunk.faces.len() <= FACES_MAX);
-    // A chunk is kept for long and counted by what it holds.
-    chunk.shrink();
-    chunk.content_hash = codec::content_hash(&chunk, &mut scratch.content);
+    debug_assert!(tree.nodes.len() <= NODES_MAX && tree.leaves.len() <= LEAVES_MAX);
+    debug_assert!(tree.faces.len() <= FACES_MAX && tree.vertices.len() <= VERTICES_MAX);
+    let visibility = if grid.has_roof() {
+        portals.find(grid, &tree.leaves, &tree.leaf_at);
+        visibility::find(portals, tree.leaves.len())
+    } else {
+        Visibility::All
+    };
+    // A chunk is kept for long: each of its lists is as large as what it holds.
+    let mut chunk = Chunk {
+        coord: grid.coord,
+        biome: grid.biome,
+        planes: tree.planes.to_vec(),
+        nodes: tree.nodes.to_vec(),
+        leaves: tree.leaves.to_vec(),
+        faces: tree.faces.to_vec(),
+        vertices: tree.vertices.to_vec(),
+        doors: grid.doors.to_vec(),
+        lights: grid.lights.to_vec(),
+        visibility,
+        entries: Entries::of(&tree.nodes, &tree.planes),
+        content_hash: ContentHash(0),
+    };
+    chunk.content_hash = codec::content_hash(&chunk, content);
     chunk
 }
 
@@ -75,13 +75,84 @@ impl Chunk {
     }
 }
 
-struct Build<'g> {
-    grid: &'g Grid,
-    chunk: Chunk,
+/// A tree in the making; kept from chunk to chunk.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    planes: Vec<Plane>,
+    nodes: Vec<Node>,
+    leaves: Vec<Leaf>,
+    faces: Vec<Face>,
+    vertices: Vec<[i16; 3]>,
+    /// Which leaf each cell is in.
+    leaf_at: Vec<u16>,
     /// Open addressing: index of a vertex by the hash of its coordinates.
     vertex_slots: Vec<u16>,
-    /// Sorted.
-    planes: Vec<(Plane, u16)>,
+    /// Finds a plane again; sorted.
+    plane_order: Vec<(Plane, u16)>,
+}
+
+impl Tree {
+    fn clear(&mut self) {
+        self.planes.clear();
+        self.nodes.clear();
+        self.leaves.clear();
+        self.faces.clear();
+        self.plane_order.clear();
+        self.leaf_at.clear();
+        self.leaf_at.resize(CELLS * CELLS, u16::MAX);
+        self.forget_vertices();
+    }
+
+    /// Empties only the slots that are taken: there are many more.
+    fn forget_vertices(&mut self) {
+        self.vertex_slots.resize(VERTEX_SLOTS, EMPTY_SLOT);
+        for vertex in self.vertices.drain(..) {
+            let mut slot = first_slot(vertex);
+            while self.vertex_slots[slot] != EMPTY_SLOT {
+                self.vertex_slots[slot] = EMPTY_SLOT;
+                slot = (slot + 1) % VERTEX_SLOTS;
+            }
+        }
+    }
+
+    fn plane(&mut self, plane: Plane) -> u16 {
+        match self.plane_order.binary_search_by(|p| p.0.cmp(&plane)) {
+            Ok(at) => self.plane_order[at].1,
+            Err(at) => {
+                let index = self.planes.len() as u16;
+                self.planes.push(plane);
+                self.plane_order.insert(at, (plane, index));
+                index
+            }
+        }
+    }
+
+    fn vertex(&mut self, at: [i16; 3]) -> u16 {
+        let mut slot = first_slot(at);
+        loop {
+            let index = self.vertex_slots[slot];
+            if index == EMPTY_SLOT {
+                let index = self.vertices.len() as u16;
+                self.vertex_slots[slot] = index;
+                self.vertices.push(at);
+                return index;
+            }
+            if self.vertices[usize::from(index)] == at {
+                return index;
+            }
+            slot = (slot + 1) % VERTEX_SLOTS;
+        }
+    }
+}
+
+fn first_slot(at: [i16; 3]) -> usize {
+    let key = (at[0] as u64) << 32 | (at[1] as u64 & 0xffff) << 16 | (at[2] as u64 & 0xffff);
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 49) as usize
+}
+
+struct Build<'g> {
+    grid: &'g Grid,
+    tree: &'g mut Tree,
 }
 
 impl Build<'_> {
@@ -119,20 +190,20 @@ impl Build<'_> {
     }
 
     fn push_node(&mut self, axis: Axis, distance: i16) -> usize {
-        let plane = self.plane(Plane { axis, faces_back: false, distance });
-        self.chunk.nodes.push(Node { plane, back: Child::Solid, front: Child::Solid });
-        self.chunk.nodes.len() - 1
+        let plane = self.tree.plane(Plane { axis, faces_back: false, distance });
+        self.tree.nodes.push(Node { plane, back: Child::Solid, front: Child::Solid });
+        self.tree.nodes.len() - 1
     }
 
     fn set_children(&mut self, node: usize, back: Child, front: Child) -> Child {
-        self.chunk.nodes[node].back = back;
-        self.chunk.nodes[node].front = front;
+        self.tree.nodes[node].back = back;
+        self.tree.nodes[node].front = front;
         Child::Node(node as u16)
     }
 
     fn push_leaf(&mut self, rect: Rect, open: &OpenCell) -> Child {
         let top = open.ceiling.unwrap_or(HEIGHT_FIXED);
-        let first_face = self.chunk.faces.len();
+        let first_face = self.tree.faces.len();
         let min = [fixed(rect.x0), open.floor, fixed(rect.z0)];
         let max = [fixed(rect.x1), top, fixed(rect.z1)];
         self.push_face(Axis::Y, false, open.floor, (min[0], max[0]), (min[2], max[2]), open.floor_material);
@@ -140,14 +211,17 @@ impl Build<'_> {
             self.push_face(Axis::Y, true, top, (min[0], max[0]), (min[2], max[2]), open.ceiling_material);
         }
         self.push_walls(rect, open, top);
-        self.chunk.leaves.push(Leaf {
+        for z in rect.z0..rect.z1 {
+            self.tree.leaf_at[z * CELLS + rect.x0..z * CELLS + rect.x1].fill(self.tree.leaves.len() as u16);
+        }
+        self.tree.leaves.push(Leaf {
             min,
             max,
             is_sky: open.ceiling.is_none(),
             first_face: first_face as u16,
-            faces: (self.chunk.faces.len() - first_face) as u16,
+            faces: (self.tree.faces.len() - first_face) as u16,
         });
-        Child::Leaf((self.chunk.leaves.len() - 1) as u16)
+        Child::Leaf((self.tree.leaves.len() - 1) as u16)
     }
 
     fn push_walls(&mut self, rect: Rect, open: &OpenCell, top: i16) {
@@ -203,7 +277,7 @@ impl Build<'_> {
         v: (i16, i16),
         material: u8,
     ) {
-        let plane = self.plane(Plane { axis, faces_back, distance });
+        let plane = self.tree.plane(Plane { axis, faces_back, distance });
         let corner = |u: i16, v: i16| match axis {
             Axis::X => [distance, u, v],
             Axis::Y => [u, distance, v],
@@ -214,37 +288,43 @@ impl Build<'_> {
         if faces_back != (axis == Axis::Y) {
             corners.reverse();
         }
-        let vertices = corners.map(|c| self.vertex(c));
-        self.chunk.faces.push(Face { plane, material, vertices });
-    }
-
-    fn plane(&mut self, plane: Plane) -> u16 {
-        match self.planes.binary_search_by(|p| p.0.cmp(&plane)) {
-            Ok(at) => self.planes[at].1,
-            Err(at) => {
-                let index = self.chunk.planes.len() as u16;
-                self.chunk.planes.push(plane);
-                self.planes.insert(at, (plane, index));
-                index
-            }
+        let vertices = corners.map(|c| self.tree.vertex(c));
+        for (from, to) in [(0, 1), (1, 2), (2, 3), (3, 0)] {
+            self.share_edge(corners[from], corners[to]);
         }
+        self.tree.faces.push(Face { plane, material, vertices });
     }
+}
 
-    fn vertex(&mut self, at: [i16; 3]) -> u16 {
-        let key = (at[0] as u64) << 32 | (at[1] as u64 & 0xffff) << 16 | (at[2] as u64 & 0xffff);
-        let mut slot = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 49) as usize;
-        loop {
-            let index = self.vertex_slots[slot];
-            if index == EMPTY_SLOT {
-                let index = self.chunk.vertices.len() as u16;
-                self.vertex_slots[slot] = index;
-                self.chunk.vertices.push(at);
-                return index;
+/// What an edge of a face has in common with the neighbours' faces.
+impl Build<'_> {
+    /// Puts a vertex wherever a face of this chunk or of a neighbour can have one on an edge along the
+    /// border: at each corner of a cell, and at each height at which air begins or ends around one. So
+    /// both sides have the same vertices there, without knowing each other's trees.
+    fn share_edge(&mut self, from: [i16; 3], to: [i16; 3]) {
+        let on_border = |axis: usize| from[axis] == to[axis] && [0, CHUNK_FIXED].contains(&from[axis]);
+        if !on_border(0) && !on_border(2) {
+            return;
+        }
+        if from[1] == to[1] {
+            let axis = if from[0] == to[0] { 2 } else { 0 };
+            let (low, high) = (from[axis].min(to[axis]), from[axis].max(to[axis]));
+            for along in (low..high).step_by(CELL_FIXED as usize).skip(1) {
+                let mut vertex = from;
+                vertex[axis] = along;
+                self.tree.vertex(vertex);
             }
-            if self.chunk.vertices[usize::from(index)] == at {
-                return index;
+        } else {
+            let (low, high) = (from[1].min(to[1]), from[1].max(to[1]));
+            let (x, z) = (i32::from(from[0] / CELL_FIXED), i32::from(from[2] / CELL_FIXED));
+            for (x, z) in [(x - 1, z - 1), (x, z - 1), (x - 1, z), (x, z)] {
+                let Cell::Open(open) = self.grid.at_or_beyond(x, z) else { continue };
+                for height in [open.floor, open.ceiling.unwrap_or(HEIGHT_FIXED)] {
+                    if low < height && height < high {
+                        self.tree.vertex([from[0], height, from[2]]);
+                    }
+                }
             }
-            slot = (slot + 1) % VERTEX_SLOTS;
         }
     }
 }

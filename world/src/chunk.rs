@@ -9,10 +9,15 @@
 //! All coordinates are chunk-local integers in 1/8 unit, so questions have exact answers. A box is
 //! half open: its low bounds belong to it, its high bounds do not.
 
+use std::ops::Range;
+
 use crate::biome::Biome;
-use crate::coord::{CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT, HEIGHT_FIXED, LocalPoint, Position};
+use crate::coord::{
+    CELL_FIXED, CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT, HEIGHT_FIXED, LocalPoint, Position,
+};
 use crate::door::Door;
 use crate::light::Light;
+use crate::visibility::Visibility;
 
 /// Leaves of air that a chunk may have: one for each cell.
 pub const LEAVES_MAX: usize = CELLS_PER_CHUNK * CELLS_PER_CHUNK;
@@ -133,6 +138,8 @@ pub struct Chunk {
     pub(crate) vertices: Vec<[i16; 3]>,
     pub(crate) doors: Vec<Door>,
     pub(crate) lights: Vec<Light>,
+    pub(crate) visibility: Visibility,
+    pub(crate) entries: Entries,
     pub(crate) content_hash: ContentHash,
 }
 
@@ -187,6 +194,16 @@ impl Chunk {
         &self.lights
     }
 
+    /// What can be seen from where in it.
+    pub fn visibility(&self) -> &Visibility {
+        &self.visibility
+    }
+
+    /// The part of the tree that a cell's air and rock are in: where a question about a place may begin.
+    pub fn entry(&self, x: usize, z: usize) -> Child {
+        self.entries.0[z * CELLS_PER_CHUNK + x]
+    }
+
     /// A corner in the world, in units.
     ///
     /// # Panics
@@ -195,15 +212,6 @@ impl Chunk {
         let [x, y, z] = self.vertices[usize::from(index)].map(|v| f64::from(v) / f64::from(FIXED_PER_UNIT));
         let (x0, z0) = self.coord.origin();
         Position { x: x0 + x, y, z: z0 + z }
-    }
-
-    /// Gives back what its lists have grown beyond their need.
-    pub(crate) fn shrink(&mut self) {
-        self.planes.shrink_to_fit();
-        self.nodes.shrink_to_fit();
-        self.leaves.shrink_to_fit();
-        self.faces.shrink_to_fit();
-        self.vertices.shrink_to_fit();
     }
 
     /// Bytes that it takes in memory.
@@ -216,11 +224,13 @@ impl Chunk {
             + size_of_val(&self.vertices[..])
             + size_of_val(&self.doors[..])
             + size_of_val(&self.lights[..])
+            + self.visibility.memory_bytes()
+            + size_of_val(&self.entries.0[..])
     }
 
     /// What is at a point of the chunk. Beyond its edges the answer is that of the nearest cell.
     pub fn contents(&self, at: LocalPoint) -> Contents {
-        let mut child = Child::Node(0);
+        let mut child = self.entry_below(at.x, at.z);
         // A child comes after its parent, so this ends.
         loop {
             match child {
@@ -238,8 +248,13 @@ impl Chunk {
 
     /// The lowest air at a place of the chunk; `None` where there is only rock.
     pub fn column(&self, x: i16, z: i16) -> Option<Column> {
-        let leaf = self.lowest_leaf(Child::Node(0), x, z)?;
+        let leaf = self.lowest_leaf(self.entry_below(x, z), x, z)?;
         Some(Column { floor: leaf.min[1], ceiling: (!leaf.is_sky).then_some(leaf.max[1]) })
+    }
+
+    fn entry_below(&self, x: i16, z: i16) -> Child {
+        let cell = |along: i16| (along / CELL_FIXED).clamp(0, CELLS_PER_CHUNK as i16 - 1) as usize;
+        self.entry(cell(x), cell(z))
     }
 
     fn lowest_leaf(&self, from: Child, x: i16, z: i16) -> Option<&Leaf> {
@@ -270,11 +285,53 @@ impl Chunk {
     }
 }
 
+/// For each cell the deepest part of the tree that holds all of it, so that a question about a place
+/// skips the planes between cells. It follows from the tree and is no part of the content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entries(Box<[Child; LEAVES_MAX]>);
+
+impl Entries {
+    /// `nodes` are a tree: a child comes after its parent, and no node has two.
+    pub fn of(nodes: &[Node], planes: &[Plane]) -> Entries {
+        let mut entries = Entries(Box::new([Child::Solid; LEAVES_MAX]));
+        if !nodes.is_empty() {
+            entries.fill(nodes, planes, Child::Node(0), [0..CELLS_PER_CHUNK, 0..CELLS_PER_CHUNK]);
+        }
+        entries
+    }
+
+    /// Its depth is at most one for each boundary between cells.
+    fn fill(&mut self, nodes: &[Node], planes: &[Plane], child: Child, cells: [Range<usize>; 2]) {
+        let [x, z] = cells;
+        if let Child::Node(index) = child {
+            let node = &nodes[usize::from(index)];
+            let plane = planes[usize::from(node.plane)];
+            let boundary = (plane.distance / CELL_FIXED) as usize;
+            let along = if plane.axis == Axis::X { &x } else { &z };
+            let parts = plane.axis != Axis::Y && plane.distance % CELL_FIXED == 0;
+            if parts && along.start < boundary && boundary < along.end {
+                let (low, high) = (along.start..boundary, boundary..along.end);
+                let halves = match plane.axis {
+                    Axis::X => [[low, z.clone()], [high, z]],
+                    _ => [[x.clone(), low], [x, high]],
+                };
+                let [back, front] = halves;
+                self.fill(nodes, planes, node.back, back);
+                self.fill(nodes, planes, node.front, front);
+                return;
+            }
+        }
+        for z in z {
+            self.0[z * CELLS_PER_CHUNK + x.start..z * CELLS_PER_CHUNK + x.end].fill(child);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cell::Cell;
-    use crate::coord::{CELL_FIXED, CHUNK_FIXED};
+    use crate::coord::CHUNK_FIXED;
     use crate::generator::{BspWorld, Generator};
     use crate::grid::Grid;
     use crate::grid::tests::coords;

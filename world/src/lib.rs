@@ -23,14 +23,17 @@ mod generator;
 mod grid;
 mod hash;
 mod light;
+mod mesh;
 mod noise;
 mod scratch;
 mod spawn;
 mod terrain;
 mod topology;
+mod visibility;
 mod walk;
 
 pub use biome::Biome;
+pub use border::Side;
 pub use bsp::build;
 pub use cell::{Cell, OpenCell, STEP_UNITS};
 pub use chunk::{
@@ -38,8 +41,8 @@ pub use chunk::{
     PLANES_MAX, Plane, VERTICES_MAX,
 };
 pub use codec::{
-    CHUNK_KIND_BSP, DECODED_BYTES_MAX, DecodeError, ENCODED_BYTES_MAX, ENCODING_BSP, FORMAT_VERSION, decode,
-    encode,
+    CHUNK_KIND_BSP, DECODED_BYTES_MAX, DecodeError, ENCODED_BYTES_MAX, ENCODING_BSP, ENCODING_RECIPE,
+    FORMAT_VERSION, decode, encode, encode_recipe,
 };
 pub use coord::{
     CELL_UNITS, CELLS_PER_CHUNK, CHUNK_HEIGHT_UNITS, CHUNK_UNITS, ChunkCoord, FIXED_PER_UNIT, LocalPoint,
@@ -49,7 +52,9 @@ pub use door::{DOOR_THICKNESS_FIXED, DOORS_MAX, Door, Hinge, OpenDoors};
 pub use generator::{BspWorld, Generator};
 pub use grid::Grid;
 pub use light::{LIGHTS_MAX, Light, SUN, Sun};
+pub use mesh::Mesh;
 pub use scratch::Scratch;
 pub use spawn::spawn_chunk;
 pub use topology::Topology;
+pub use visibility::{LeafSet, OPENINGS_MAX, Opening, Table, Visibility};
 pub use walk::{PLAYER_HALF_WIDTH_UNITS, PLAYER_HEIGHT_UNITS, Walk, walk};

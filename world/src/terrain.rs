@@ -1,7 +1,8 @@
 //! How high the ground is in the open, at any place of the world.
 //!
-//! Several octaves of noise at world-space positions in cells, cut into steps of 8 units. Scales and
-//! weights are chosen for hills that a player can cross and cliffs that it has to walk around.
+//! Several octaves of noise at world-space positions in cells, cut into steps of 8 units. Slower noise
+//! says where the land is terraced: there the same hills become flat steps with cliffs between them, and
+//! where it fades out lie the passes that lead up.
 
 use crate::coord::{CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT};
 use crate::hash::{Tag, hash};
@@ -14,12 +15,19 @@ const HIGHEST_UNITS: f64 = 112.0;
 /// The ground without any noise, in units.
 const MIDDLE_UNITS: f64 = 44.0;
 /// Noise cells per cell of the grid, and units of height, of each octave.
-const OCTAVES: [(f64, f64); 4] = [(0.031, 52.0), (0.083, 26.0), (0.197, 12.0), (0.411, 5.0)];
+const OCTAVES: [(f64, f64); 4] = [(0.031, 58.0), (0.083, 28.0), (0.197, 10.0), (0.411, 4.0)];
+/// The same of the noise that says how terraced the land is, from 0 to 1 around a half.
+const TERRACED: (f64, f64) = (0.057, 1.6);
+/// Units from one terrace to the next.
+const TERRACE_UNITS: f64 = 40.0;
+/// How much steeper the cliff between two terraces is than the hill that it was.
+const CLIFF_STEEPNESS: f64 = 9.0;
 
 /// The terrain of a world.
 #[derive(Debug, Clone)]
 pub(crate) struct Terrain {
     octaves: [Octave; OCTAVES.len()],
+    terraced: Octave,
 }
 
 impl Terrain {
@@ -29,7 +37,9 @@ impl Terrain {
             let (scale, weight) = OCTAVES[i];
             Octave::new(hash(Tag::Terrain, world_seed, i as i32, 0, 0), scale, weight)
         };
-        Terrain { octaves: std::array::from_fn(octave) }
+        let (scale, weight) = TERRACED;
+        let terraced = Octave::new(hash(Tag::Terrain, world_seed, OCTAVES.len() as i32, 0, 0), scale, weight);
+        Terrain { octaves: std::array::from_fn(octave), terraced }
     }
 
     /// The ground at a place of a chunk, in half cells from its corner (0 to 32), as a multiple of
@@ -41,9 +51,19 @@ impl Terrain {
         for octave in &self.octaves {
             units += octave.at(x, z);
         }
+        let terraced = (0.5 + self.terraced.at(x, z)).clamp(0.0, 1.0);
+        units += (terrace(units) - units) * terraced;
         let step_units = f64::from(HEIGHT_STEP) / f64::from(FIXED_PER_UNIT);
         (units.clamp(0.0, HIGHEST_UNITS) / step_units).floor() as i16 * HEIGHT_STEP
     }
+}
+
+/// Flat near the middle of each terrace, steep between two.
+fn terrace(units: f64) -> f64 {
+    let whole = (units / TERRACE_UNITS).floor();
+    let part = units / TERRACE_UNITS - whole;
+    let steep = ((part - 0.5) * CLIFF_STEEPNESS + 0.5).clamp(0.0, 1.0);
+    (whole + steep) * TERRACE_UNITS
 }
 
 #[cfg(test)]

@@ -5,13 +5,10 @@
 //! border is reached best. That is the priority-flood of Barnes, Lehman and Mulla (2014) with a step
 //! allowed on the way up.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use super::{CELLS, Grid};
 use crate::cell::{Cell, OpenCell, STEP_FIXED};
-use crate::coord::CELLS_PER_CHUNK;
-use crate::terrain::Terrain;
+use crate::coord::{CELLS_PER_CHUNK, HEIGHT_FIXED};
+use crate::terrain::{HEIGHT_STEP, Terrain};
 
 const LAST: usize = CELLS_PER_CHUNK - 1;
 
@@ -36,18 +33,46 @@ pub(super) fn fill(grid: &mut Grid, terrain: &Terrain) {
 
 fn raise_pits(heights: &mut [i16; CELLS], walls: &[bool; CELLS]) {
     let mut done = *walls;
-    let mut heap = BinaryHeap::with_capacity(CELLS);
+    let mut levels = Levels::new();
     for i in (0..CELLS).filter(|i| is_border(*i) && !walls[*i]) {
         done[i] = true;
-        heap.push(Reverse((heights[i], i)));
+        levels.push(heights[i], i);
     }
-    while let Some(Reverse((height, i))) = heap.pop() {
+    while let Some((height, i)) = levels.pop() {
         for n in neighbours(i) {
             if !std::mem::replace(&mut done[n], true) {
                 heights[n] = heights[n].max(height - STEP_FIXED);
-                heap.push(Reverse((heights[n], n)));
+                levels.push(heights[n], n);
             }
         }
+    }
+}
+
+/// Cells by height, the lowest first: a stack for each of the few heights that there are.
+struct Levels {
+    tops: [u16; LEVELS],
+    below: [u16; CELLS],
+}
+
+/// Heights are multiples of a step, from 0 to the chunk's height.
+const LEVELS: usize = (HEIGHT_FIXED / HEIGHT_STEP) as usize + 1;
+const NOBODY: u16 = u16::MAX;
+
+impl Levels {
+    fn new() -> Self {
+        Levels { tops: [NOBODY; LEVELS], below: [NOBODY; CELLS] }
+    }
+
+    fn push(&mut self, height: i16, cell: usize) {
+        let top = &mut self.tops[(height / HEIGHT_STEP) as usize];
+        self.below[cell] = std::mem::replace(top, cell as u16);
+    }
+
+    fn pop(&mut self) -> Option<(i16, usize)> {
+        let level = self.tops.iter().position(|top| *top != NOBODY)?;
+        let cell = usize::from(self.tops[level]);
+        self.tops[level] = self.below[cell];
+        Some((level as i16 * HEIGHT_STEP, cell))
     }
 }
 

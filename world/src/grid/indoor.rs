@@ -7,8 +7,9 @@
 use super::Grid;
 use crate::border::Side;
 use crate::cell::{Cell, OpenCell, STEP_FIXED};
-use crate::coord::{CELLS_PER_CHUNK, FIXED_PER_UNIT};
+use crate::coord::{CELL_FIXED, CELL_UNITS, CELLS_PER_CHUNK, FIXED_PER_UNIT, LocalPoint};
 use crate::hash::Random;
+use crate::light::{LIGHTS_MAX, Light};
 use crate::terrain::HEIGHT_STEP;
 
 /// Floors under a roof are 0 to this many steps of 8 units high: one player's step.
@@ -19,6 +20,11 @@ const CEILING_UNITS: (i32, i32) = (96, 128);
 const CORRIDOR_CEILING: i16 = 96 * FIXED_PER_UNIT as i16;
 /// The ceiling behind an opening to high ground.
 const GATE_CEILING: i16 = 128 * FIXED_PER_UNIT as i16;
+
+/// A lamp hangs so far below the ceiling.
+const LAMP_DROP: i16 = 16 * FIXED_PER_UNIT as i16;
+/// A room's light reaches this far beyond its longer side, in units.
+const LIGHT_BEYOND_UNITS: usize = 96;
 
 /// A rectangle of cells, `x1` and `z1` not included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +38,20 @@ pub(super) struct Room {
 impl Room {
     pub fn centre(&self) -> (usize, usize) {
         ((self.x0 + self.x1) / 2, (self.z0 + self.z1) / 2)
+    }
+
+    pub fn contains(&self, x: usize, z: usize) -> bool {
+        (self.x0..self.x1).contains(&x) && (self.z0..self.z1).contains(&z)
+    }
+
+    /// Whether less than one cell of rock lies between the two.
+    pub fn is_near(&self, other: &Room) -> bool {
+        self.x0 <= other.x1 && other.x0 <= self.x1 && self.z0 <= other.z1 && other.z0 <= self.z1
+    }
+
+    /// Cells between a cell of the room and its nearest wall.
+    pub fn from_wall(&self, x: usize, z: usize) -> usize {
+        (x - self.x0).min(self.x1 - 1 - x).min(z - self.z0).min(self.z1 - 1 - z)
     }
 
     pub fn cells(self) -> impl Iterator<Item = (usize, usize)> {
@@ -105,5 +125,23 @@ pub(super) fn join_openings(
                 behind.ceiling = behind.ceiling.map(|_| GATE_CEILING);
             }
         }
+    }
+}
+
+/// Hangs a lamp in the open cell of a room that is nearest to its middle.
+pub(super) fn light_room(grid: &mut Grid, room: Room, colour: [u8; 3]) {
+    let (x, z) = room.centre();
+    let nearest = (room.cells())
+        .filter_map(|at| Some((at, *grid.at(at.0, at.1).open()?)))
+        .min_by_key(|(at, _)| at.0.abs_diff(x) + at.1.abs_diff(z));
+    let Some((at, OpenCell { ceiling: Some(ceiling), .. })) = nearest else { return };
+    if grid.lights.len() < LIGHTS_MAX {
+        let middle = |c: usize| c as i16 * CELL_FIXED + CELL_FIXED / 2;
+        let side = (room.x1 - room.x0).max(room.z1 - room.z0) * CELL_UNITS as usize;
+        grid.lights.push(Light {
+            at: LocalPoint { x: middle(at.0), y: ceiling - LAMP_DROP, z: middle(at.1) },
+            colour,
+            radius_units: (side + LIGHT_BEYOND_UNITS) as u16,
+        });
     }
 }

@@ -2,22 +2,28 @@
 //! them over the chunk's edges.
 
 mod courtyard;
+mod doorway;
 mod dungeon;
 mod exterior;
 mod indoor;
+mod reach;
 
 use smallvec::SmallVec;
 
 use crate::biome::Biome;
-use crate::border::{Borders, Side};
+use crate::border::{Borders, Row, Side};
 use crate::cell::{Cell, OpenCell};
-use crate::coord::{CELLS_PER_CHUNK, ChunkCoord};
-use crate::door::{DOORS_MAX, Door};
+use crate::chunk::Axis;
+use crate::coord::{CELLS_PER_CHUNK, ChunkCoord, HEIGHT_FIXED};
+use crate::door::{DOORS_MAX, Door, Hinge};
 use crate::hash::{Random, Tag, hash};
 use crate::light::{LIGHTS_MAX, Light};
 
 /// Cells of a chunk.
 pub const CELLS: usize = CELLS_PER_CHUNK * CELLS_PER_CHUNK;
+/// Cells that a grid knows: the chunk's, those over its four edges and those across its corners.
+pub(crate) const CELLS_KNOWN: usize = CELLS + 4 * CELLS_PER_CHUNK + 4;
+
 /// A chunk's cells and the cells that face them over its edges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grid {
@@ -27,7 +33,9 @@ pub struct Grid {
     pub biome: Biome,
     cells: [Cell; CELLS],
     /// The neighbours' rows: east, south, west, north.
-    beyond: [[Cell; CELLS_PER_CHUNK]; 4],
+    beyond: [Row; 4],
+    /// The cells across the corners: north-west, north-east, south-west, south-east.
+    corners: [Cell; 4],
     /// Doors between its cells.
     pub doors: SmallVec<[Door; DOORS_MAX]>,
     /// Lights in its rooms.
@@ -37,8 +45,8 @@ pub struct Grid {
 impl Grid {
     /// A grid of one cell everywhere, over its edges too.
     pub fn uniform(coord: ChunkCoord, biome: Biome, cell: Cell) -> Self {
-        let (doors, lights) = (SmallVec::new(), SmallVec::new());
-        Grid { coord, biome, cells: [cell; CELLS], beyond: [[cell; CELLS_PER_CHUNK]; 4], doors, lights }
+        let (cells, beyond, corners) = ([cell; CELLS], [[cell; CELLS_PER_CHUNK]; 4], [cell; 4]);
+        Grid { coord, biome, cells, beyond, corners, doors: SmallVec::new(), lights: SmallVec::new() }
     }
 
     /// The cell at a column and row of the chunk.
@@ -46,19 +54,76 @@ impl Grid {
         self.cells[z * CELLS_PER_CHUNK + x]
     }
 
-    /// The same for one step outside the chunk too; the corners outside are solid.
+    /// The same for one step outside the chunk too.
     pub fn at_or_beyond(&self, x: i32, z: i32) -> Cell {
         let inside = |c: i32| usize::try_from(c).ok().filter(|c| *c < CELLS_PER_CHUNK);
         match (inside(x), inside(z)) {
             (Some(x), Some(z)) => self.at(x, z),
             (None, Some(z)) => self.beyond[if x > 0 { Side::East } else { Side::West } as usize][z],
             (Some(x), None) => self.beyond[if z > 0 { Side::South } else { Side::North } as usize][x],
-            (None, None) => Cell::Solid,
+            (None, None) => self.corners[2 * usize::from(z > 0) + usize::from(x > 0)],
         }
     }
 
-    pub(crate) fn set(&mut self, x: usize, z: usize, cell: Cell) {
+    /// Sets a cell.
+    pub fn set(&mut self, x: usize, z: usize, cell: Cell) {
         self.cells[z * CELLS_PER_CHUNK + x] = cell;
+    }
+
+    /// Sets a cell of the row that faces a side, which the neighbour there sets alike in its own grid.
+    pub fn set_beyond(&mut self, side: Side, along: usize, cell: Cell) {
+        self.beyond[side as usize][along] = cell;
+    }
+
+    /// Sets the cell across a corner: east or west of the chunk, and south or north of it.
+    pub fn set_corner(&mut self, east: bool, south: bool, cell: Cell) {
+        self.corners[2 * usize::from(south) + usize::from(east)] = cell;
+    }
+
+    /// A door between a cell and the next one along `axis`; `None` where it would not fill a way between
+    /// floor and lintel, or would stand on the chunk's edge.
+    pub fn door_at(&self, x: usize, z: usize, axis: Axis, hinge: Hinge, open_degrees: i16) -> Option<Door> {
+        let other = if axis == Axis::X { (x + 1, z) } else { (x, z + 1) };
+        if axis == Axis::Y || x.max(z).max(other.0).max(other.1) >= CELLS_PER_CHUNK {
+            return None;
+        }
+        let (here, there) = (self.at(x, z), self.at(other.0, other.1));
+        let (here, there) = (here.open()?, there.open()?);
+        let top = here.ceiling.unwrap_or(HEIGHT_FIXED).min(there.ceiling.unwrap_or(HEIGHT_FIXED));
+        let bottom = here.floor.max(there.floor);
+        let has_lintel = here.ceiling.is_some() || there.ceiling.is_some();
+        let door = Door { x: x as u8, z: z as u8, axis, hinge, open_degrees, bottom, top };
+        (has_lintel && bottom < top).then_some(door)
+    }
+
+    /// All cells that it knows: the chunk's row by row, then east, south, west and north, then the corners.
+    pub(crate) fn known(&self) -> impl Iterator<Item = Cell> + Clone {
+        self.cells.iter().chain(self.beyond.iter().flatten()).chain(&self.corners).copied()
+    }
+
+    /// The grid that knows these, without doors and lights.
+    pub(crate) fn from_known(coord: ChunkCoord, biome: Biome, known: [Cell; CELLS_KNOWN]) -> Grid {
+        let mut grid = Grid::uniform(coord, biome, Cell::Solid);
+        let mut known = known.into_iter();
+        let places = grid.cells.iter_mut().chain(grid.beyond.iter_mut().flatten()).chain(&mut grid.corners);
+        for (place, cell) in places.zip(&mut known) {
+            *place = cell;
+        }
+        grid
+    }
+
+    /// Whether there is a ceiling anywhere.
+    pub(crate) fn has_roof(&self) -> bool {
+        self.cells.iter().any(|cell| cell.open().is_some_and(|open| open.ceiling.is_some()))
+    }
+
+    /// The open cells of the border.
+    fn gates(&self) -> reach::Cells {
+        let is_open = |x: usize, z: usize| !self.is_solid(x, z);
+        std::array::from_fn(|z| {
+            let on_border = |x: &usize| [*x, z].into_iter().any(|c| c == 0 || c == CELLS_PER_CHUNK - 1);
+            (0..CELLS_PER_CHUNK).filter(on_border).filter(|x| is_open(*x, z)).map(|x| 1 << x).sum()
+        })
     }
 
     pub(crate) fn open_at_mut(&mut self, x: usize, z: usize) -> Option<&mut OpenCell> {
@@ -86,6 +151,9 @@ pub(crate) fn generate(world_seed: u64, borders: &Borders, coord: ChunkCoord) ->
         }
         grid.beyond[side as usize] = beyond;
     }
+    for (south, east) in [(false, false), (false, true), (true, false), (true, true)] {
+        grid.set_corner(east, south, borders.across_corner(coord, east, south));
+    }
     let mut random = Random::new(hash(Tag::Chunk, world_seed, coord.cx, coord.cz, 0));
     match biome {
         Biome::Dungeon => dungeon::fill(&mut grid, &mut random),
@@ -97,9 +165,8 @@ pub(crate) fn generate(world_seed: u64, borders: &Borders, coord: ChunkCoord) ->
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::reach::{Steps, can_step};
     use super::*;
-    use crate::cell::STEP_FIXED;
-    use crate::coord::FIXED_PER_UNIT;
     use crate::topology::Topology;
 
     /// Chunks near the origin, far away and at the ends of the grid.
@@ -110,37 +177,6 @@ pub(crate) mod tests {
             let n = i / 4;
             ChunkCoord { cx: cx + (n % 17 - 8), cz: cz + (n / 17 % 17 - 8) }
         })
-    }
-
-    fn can_step(from: Cell, to: Cell) -> bool {
-        const HEADROOM: i16 = (crate::walk::PLAYER_HEIGHT_UNITS * FIXED_PER_UNIT) as i16;
-        let (Some(from), Some(to)) = (from.open(), to.open()) else { return false };
-        let ceiling = from.ceiling.unwrap_or(i16::MAX).min(to.ceiling.unwrap_or(i16::MAX));
-        let top = from.floor.max(to.floor);
-        to.floor - from.floor <= STEP_FIXED && ceiling - top >= HEADROOM
-    }
-
-    /// Cells that can be walked to from the start, or from which the start can be walked to.
-    fn flood(grid: &Grid, start: (usize, usize), backwards: bool) -> Vec<bool> {
-        let mut seen = vec![false; CELLS];
-        let mut open = vec![start];
-        seen[start.1 * 16 + start.0] = true;
-        while let Some((x, z)) = open.pop() {
-            for (dx, dz) in [(1_i32, 0_i32), (0, 1), (-1, 0), (0, -1)] {
-                let (nx, nz) = (x as i32 + dx, z as i32 + dz);
-                if !(0..16).contains(&nx) || !(0..16).contains(&nz) {
-                    continue;
-                }
-                let (nx, nz) = (nx as usize, nz as usize);
-                let (here, there) = (grid.at(x, z), grid.at(nx, nz));
-                let passes = if backwards { can_step(there, here) } else { can_step(here, there) };
-                if passes && !seen[nz * 16 + nx] {
-                    seen[nz * 16 + nx] = true;
-                    open.push((nx, nz));
-                }
-            }
-        }
-        seen
     }
 
     #[test]
@@ -176,17 +212,20 @@ pub(crate) mod tests {
         let borders = Borders::new(9);
         for coord in coords(4_000) {
             let grid = generate(9, &borders, coord);
-            let on_border = |i: usize| [i % 16, i / 16].iter().any(|c| *c == 0 || *c == 15);
-            let gates: Vec<_> =
-                (0..CELLS).filter(|i| on_border(*i) && grid.at(i % 16, i / 16).open().is_some()).collect();
-            let gate = *gates.first().expect("every chunk has an opening");
-            let there = flood(&grid, (gate % 16, gate / 16), false);
-            let back = flood(&grid, (gate % 16, gate / 16), true);
-            for (i, back) in back.into_iter().enumerate() {
-                let is_trap = grid.at(i % 16, i / 16).open().is_some() && !back;
-                assert!(!is_trap, "{coord:?}: cell {i} is a trap ({:?})", grid.biome);
+            let (gates, steps) = (grid.gates(), Steps::of(&grid));
+            assert!(gates != [0; 16], "{coord:?} has no opening");
+            let is_open = |z: usize| (0..16).filter(|x| !grid.is_solid(*x, z)).map(|x| 1 << x).sum::<u16>();
+            let leaves = steps.to(gates);
+            for (z, leaves) in leaves.into_iter().enumerate() {
+                let traps = is_open(z) & !leaves;
+                assert_eq!(traps, 0, "{coord:?}: row {z} has traps ({:?})", grid.biome);
             }
-            assert!(gates.iter().all(|g| there[*g]), "{coord:?}: an opening cannot be reached");
+            assert!(steps.join_all(gates), "{coord:?}: an opening cannot be reached from another");
+            let mut closed = steps;
+            for door in &grid.doors {
+                closed.block(door.x.into(), door.z.into(), door.axis);
+            }
+            assert!(closed.join_all(gates), "{coord:?}: a door seals a way through");
         }
     }
 
