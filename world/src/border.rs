@@ -49,6 +49,16 @@ impl Side {
     /// All four, in the order of their numbers.
     pub const ALL: [Side; 4] = [Side::East, Side::South, Side::West, Side::North];
 
+    /// The side across.
+    pub fn opposite(self) -> Side {
+        match self {
+            Side::East => Side::West,
+            Side::South => Side::North,
+            Side::West => Side::East,
+            Side::North => Side::South,
+        }
+    }
+
     /// The step to the neighbour.
     pub fn step(self) -> (i32, i32) {
         match self {

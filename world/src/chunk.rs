@@ -230,12 +230,17 @@ impl Chunk {
 
     /// What is at a point of the chunk. Beyond its edges the answer is that of the nearest cell.
     pub fn contents(&self, at: LocalPoint) -> Contents {
+        if self.leaf_at(at).is_some() { Contents::Empty } else { Contents::Solid }
+    }
+
+    /// The box of air that a point is in; `None` in rock. Beyond the edges it is that of the nearest cell.
+    pub fn leaf_at(&self, at: LocalPoint) -> Option<u16> {
         let mut child = self.entry_below(at.x, at.z);
         // A child comes after its parent, so this ends.
         loop {
             match child {
-                Child::Solid => return Contents::Solid,
-                Child::Leaf(_) => return Contents::Empty,
+                Child::Solid => return None,
+                Child::Leaf(leaf) => return Some(leaf),
                 Child::Node(index) => {
                     let node = &self.nodes[usize::from(index)];
                     let plane = self.planes[usize::from(node.plane)];

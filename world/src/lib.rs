@@ -19,12 +19,14 @@ mod chunk;
 mod codec;
 mod coord;
 mod door;
+mod frustum;
 mod generator;
 mod grid;
 mod hash;
 mod light;
 mod mesh;
 mod noise;
+mod ring;
 mod scratch;
 mod spawn;
 mod terrain;
@@ -49,10 +51,12 @@ pub use coord::{
     LocalPosition, OutsideGrid, Position,
 };
 pub use door::{DOOR_THICKNESS_FIXED, DOORS_MAX, Door, Hinge, OpenDoors};
+pub use frustum::Frustum;
 pub use generator::{BspWorld, Generator};
 pub use grid::Grid;
 pub use light::{LIGHTS_MAX, Light, SUN, Sun};
 pub use mesh::Mesh;
+pub use ring::{Ring, Visible, VisibleChunk};
 pub use scratch::Scratch;
 pub use spawn::spawn_chunk;
 pub use topology::Topology;

@@ -21,6 +21,8 @@ const WING_CELLS: (i32, i32) = (2, 4);
 const WINGS_MAX: usize = 8;
 /// The roof of the colonnade, in steps of 8 units: lowest, highest.
 const ARCADE_STEPS: (i32, i32) = (11, 14);
+/// Cells from a tower to the centre's walls: the walk, the columns and a path.
+const TOWER_FROM_WALL: usize = 3;
 /// The light of candles and lamps.
 const LIGHTS: [[u8; 3]; 3] = [[255, 205, 140], [255, 190, 120], [255, 222, 170]];
 
@@ -44,6 +46,9 @@ pub(super) fn fill(grid: &mut Grid, random: &mut Random) {
     join_openings(grid, random, |_| centre.centre());
     if !random.one_in(4) {
         stand_columns(grid, centre);
+    }
+    if !random.one_in(3) {
+        stand_tower(grid, centre);
     }
     let in_a_room = |x, z| centre.contains(x, z) || rooms.iter().any(|room| room.contains(x, z));
     hang_doors(grid, random, in_a_room);
@@ -79,6 +84,14 @@ fn stand_columns(grid: &mut Grid, centre: Room) {
         if odd(x, centre.x0, centre.x1) && odd(z, centre.z0, centre.z1) {
             grid.set(x, z, Cell::Solid);
         }
+    }
+}
+
+/// A tower in the middle of the ground, with a way around it.
+fn stand_tower(grid: &mut Grid, centre: Room) {
+    let from_wall = TOWER_FROM_WALL;
+    for (x, z) in centre.cells().filter(|(x, z)| centre.from_wall(*x, *z) >= from_wall) {
+        grid.set(x, z, Cell::Solid);
     }
 }
 

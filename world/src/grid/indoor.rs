@@ -89,7 +89,11 @@ pub(super) fn carve_way(
     to: (usize, usize),
     x_first: bool,
 ) {
-    let cell = roofed(grid, random_floor(random), CORRIDOR_CEILING);
+    carve_way_at(grid, random_floor(random), from, to, x_first);
+}
+
+fn carve_way_at(grid: &mut Grid, floor: i16, from: (usize, usize), to: (usize, usize), x_first: bool) {
+    let cell = roofed(grid, floor, CORRIDOR_CEILING);
     let (mut x, mut z) = from;
     loop {
         let inside = |c: usize| (1..CELLS_PER_CHUNK - 1).contains(&c);
@@ -105,7 +109,7 @@ pub(super) fn carve_way(
     }
 }
 
-/// Joins every opening of the border to `hub`, which must be open.
+/// Joins every opening of the border to `hub`, which must be open; the ways from one side have one floor.
 pub(super) fn join_openings(
     grid: &mut Grid,
     random: &mut Random,
@@ -113,12 +117,13 @@ pub(super) fn join_openings(
 ) {
     for side in Side::ALL {
         let (dx, dz) = side.step();
+        let floor = random_floor(random);
         for along in 1..CELLS_PER_CHUNK - 1 {
             let (x, z) = side.cell(along);
             let Some(gate) = grid.at(x, z).open().copied() else { continue };
             let inner = ((x as i32 - dx) as usize, (z as i32 - dz) as usize);
             // First straight inward, so that the way never runs along the border.
-            carve_way(grid, random, inner, hub(inner), dx != 0);
+            carve_way_at(grid, floor, inner, hub(inner), dx != 0);
             if gate.floor > STEP_FIXED {
                 let behind = grid.open_at_mut(inner.0, inner.1).expect("the way begins here");
                 behind.floor = behind.floor.max(gate.floor - STEP_FIXED);

@@ -146,7 +146,7 @@ impl Flow<'_> {
         let portals = self.portals;
         for portal in portals.of(leaf) {
             // A line leaves a box neither on the side where it came in nor against its direction.
-            if is_opposite(portal.side, entered) {
+            if portal.side == entered.opposite() {
                 continue;
             }
             if let Some(narrowed) = self.narrow(depth, extremes, portal.left, portal.right) {
@@ -196,9 +196,4 @@ fn tangent(corners: &[Corner], to: Corner, sign: i32) -> Line {
         }
     }
     line
-}
-
-fn is_opposite(one: Side, other: crate::border::Side) -> bool {
-    let ((ax, az), (bx, bz)) = (one.step(), other.step());
-    (ax + bx, az + bz) == (0, 0)
 }
