@@ -8,13 +8,11 @@ mod cli;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use ninefold::config::{Config, ConfigError, Effective};
 use ninefold::server::{Server, StartError};
-use ninefold_world::BspWorld;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Request, UsageError};
@@ -74,7 +72,7 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
         // Before the server starts, so that no signal can end it without a goodbye.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let server = Server::start(&config, Arc::new(BspWorld::new(config.world_seed)))?;
+        let server = Server::start(&config, config.generator.world(config.world_seed))?;
         tracing::info!(address = %server.address(), world_seed = config.world_seed, "serving");
         tell(&format!("listening on {}\n", server.address()))?;
         let mut health = tokio::time::interval(HEALTH_CHECK);

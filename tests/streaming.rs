@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ninefold::config::Config;
 use ninefold::rules::{PACKETS_PER_TICK_MAX, Rules};
 use ninefold_client::protocol::frame::{ChunkAt, ChunkKey, Message, PROTOCOL_VERSION, RefuseReason};
-use ninefold_client::world::{BspWorld, decode};
+use ninefold_client::world::{BspWorld, Plain, decode};
 use ninefold_netem::{Loss, Profile, Ratio};
 use puppets::Stage;
 
@@ -210,7 +210,7 @@ fn a_bad_line_costs_time_and_nothing_else() {
 
 #[test]
 fn walking_over_borders_enters_each_chunk_once_and_in_order() {
-    let mut stage = Stage::new(rules(), Arc::new(Plain), 1);
+    let mut stage = Stage::new(rules(), Arc::new(Plain::new(0)), 1);
     let me = stage.join();
     stage.steps(10);
     stage.puppets[me].wish = EAST;
@@ -228,7 +228,7 @@ fn walking_over_borders_enters_each_chunk_once_and_in_order() {
 
 #[test]
 fn walking_back_sends_nothing() {
-    let mut stage = Stage::new(rules(), Arc::new(Plain), 1);
+    let mut stage = Stage::new(rules(), Arc::new(Plain::new(0)), 1);
     let me = stage.join();
     stage.steps(10);
     stage.puppets[me].wish = EAST;
@@ -242,7 +242,7 @@ fn walking_back_sends_nothing() {
 
 #[test]
 fn players_are_told_of_those_in_their_ring_and_of_no_others() {
-    let mut stage = Stage::new(rules(), Arc::new(Plain), 1);
+    let mut stage = Stage::new(rules(), Arc::new(Plain::new(0)), 1);
     let (near, far) = (stage.join(), stage.join());
     stage.join();
     stage.steps(10);
@@ -257,7 +257,7 @@ fn players_are_told_of_those_in_their_ring_and_of_no_others() {
 
 #[test]
 fn in_a_crowd_everybody_is_told_of_in_turn() {
-    let mut stage = Stage::new(rules(), Arc::new(Plain), 1);
+    let mut stage = Stage::new(rules(), Arc::new(Plain::new(0)), 1);
     for _ in 0..200 {
         stage.join();
     }
@@ -268,7 +268,7 @@ fn in_a_crowd_everybody_is_told_of_in_turn() {
 
 #[test]
 fn nobody_moves_faster_than_walking_speed() {
-    let mut stage = Stage::new(rules(), Arc::new(Plain), 1);
+    let mut stage = Stage::new(rules(), Arc::new(Plain::new(0)), 1);
     let me = stage.join();
     stage.steps(10);
     stage.puppets[me].wish = (i16::MAX, i16::MAX); // longer than full speed
@@ -335,21 +335,4 @@ fn more_packets_than_a_tick_takes_are_dropped_and_counted() {
     assert_eq!(counters.packets_over_limit, 11);
     stage.steps(10);
     assert_eq!((stage.tick.clients(), stage.tick.counters().packets_over_limit), (1, 11));
-}
-
-/// Flat and open everywhere.
-struct Plain;
-
-impl ninefold_client::world::Generator for Plain {
-    fn generate(
-        &self,
-        coord: ninefold_client::world::ChunkCoord,
-        _: &mut ninefold_client::world::Scratch,
-    ) -> ninefold_client::world::Chunk {
-        ninefold_client::world::Chunk::safe(coord)
-    }
-
-    fn world_id(&self) -> u64 {
-        0
-    }
 }

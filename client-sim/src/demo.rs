@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow};
@@ -14,7 +13,6 @@ use ninefold::summary::Summary;
 use ninefold::telemetry::Phase;
 use ninefold_client::protocol::connection::{ConnectToken, DEVELOPMENT_KEY, TokenParams};
 use ninefold_client::protocol::time::Duration;
-use ninefold_client::world::BspWorld;
 
 use crate::report::Report;
 use crate::swarm::{Figures, Swarm, SwarmPlan};
@@ -53,7 +51,7 @@ impl Demo {
     /// Runs it and gives the report.
     pub fn run(&self) -> anyhow::Result<Report> {
         let config = self.config();
-        let server = Server::start(&config, Arc::new(BspWorld::new(config.world_seed)))?;
+        let server = Server::start(&config, config.generator.world(config.world_seed))?;
         let clock = Monotonic::start();
         let plan = SwarmPlan {
             server: server.address(),

@@ -167,7 +167,7 @@ fn a_chunk_that_is_not_what_it_says_is_refused_and_asked_for_again() {
     pair.enter(ORIGIN);
     pair.heard_since();
     let mut damaged = encode(&chunk(ORIGIN));
-    damaged[30] ^= 1; // in the content hash
+    damaged[40] ^= 1; // in the content hash
     pair.send_chunk(ORIGIN, 1, damaged);
     pair.step();
     assert_eq!(pair.heard_since(), [Message::ChunkRequest(key(ORIGIN))]);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ninefold_protocol::time::{Duration, Instant};
-use ninefold_world::{Chunk, ChunkCoord, Generator, Scratch};
+use ninefold_world::{ChunkCoord, Generator, Grid, Plain};
 use proptest::prelude::*;
 
 use super::{ChunkEvent, ChunkLimits, ChunkService, ChunkState, Inline, Urgency};
@@ -44,11 +44,11 @@ fn at(n: u8) -> ChunkCoord {
 struct Patchy;
 
 impl Generator for Patchy {
-    fn generate(&self, coord: ChunkCoord, _: &mut Scratch) -> Chunk {
+    fn grid(&self, coord: ChunkCoord) -> Grid {
         if coord.cx.rem_euclid(4) == 3 {
             std::panic::resume_unwind(Box::new(String::from("planted")));
         }
-        Chunk::safe(coord)
+        Plain::new(0).grid(coord)
     }
 
     fn world_id(&self) -> u64 {

@@ -280,7 +280,7 @@ mod tests {
     use super::*;
     use crate::chunk::{ChunkLimits, ChunkService, ChunkState, Urgency};
     use ninefold_protocol::time::{Duration, Instant};
-    use ninefold_world::{Chunk, ChunkCoord};
+    use ninefold_world::{ChunkCoord, Grid, Plain};
     use std::collections::BTreeSet;
     use std::sync::Mutex;
 
@@ -308,7 +308,7 @@ mod tests {
     }
 
     impl Generator for Gated {
-        fn generate(&self, coord: ChunkCoord, _: &mut Scratch) -> Chunk {
+        fn grid(&self, coord: ChunkCoord) -> Grid {
             self.asked.lock().unwrap().push(coord);
             if coord == at(-1) {
                 std::panic::resume_unwind(Box::new("planted"));
@@ -316,7 +316,7 @@ mod tests {
             while coord.cx >= 100 && !self.open.load(Ordering::Acquire) {
                 std::thread::sleep(STOP_POLL);
             }
-            Chunk::safe(coord)
+            Plain::new(0).grid(coord)
         }
 
         fn world_id(&self) -> u64 {

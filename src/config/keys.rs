@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use ninefold_world::BuiltIn;
+
 use super::value::{Problem, Raw, Value};
 
 /// A key of the configuration.
@@ -114,6 +116,9 @@ config_keys! {
     /// The number that the whole world follows from. The same seed gives the same world, bit for bit.
     world_seed: u64 = 9;
 
+    /// Who makes the world: "bsp", dungeons, courtyards and open land; "plain", flat grass without end.
+    generator: BuiltIn = BuiltIn::Bsp;
+
     /// Simulation steps per second.
     tick_rate_hz: u32 = 60, in 1..=240;
 
@@ -203,6 +208,6 @@ mod tests {
             assert!(key.explanation.concat().trim_end().ends_with('.'), "{}", key.name);
         }
         assert_eq!(KEYS[0].env_name(), "NINEFOLD_LISTEN");
-        assert_eq!(KEYS[5].flag_name(), "tick-rate-hz");
+        assert_eq!(KEYS[6].flag_name(), "tick-rate-hz");
     }
 }

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ninefold_world::BuiltIn;
 use toml::de::DeValue;
 
 /// A value as it was said.
@@ -194,6 +195,18 @@ impl Value for PathBuf {
     }
 }
 
+impl Value for BuiltIn {
+    const WANTS: &'static str = "the name of a generator: \"bsp\" or \"plain\"";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        BuiltIn::from_name(text.trim()).ok_or_else(|| Problem::WrongType { found: quote(text) })
+    }
+
+    fn to_toml(&self) -> String {
+        format!("\"{}\"", self.name())
+    }
+}
+
 impl Value for String {
     const WANTS: &'static str = "a text in quotes";
 
@@ -209,6 +222,13 @@ impl Value for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_wanted_generators_are_all_that_there_are() {
+        for generator in BuiltIn::ALL {
+            assert!(BuiltIn::WANTS.contains(&generator.to_toml()), "{generator:?}");
+        }
+    }
 
     fn wrong(found: &str) -> Problem {
         Problem::WrongType { found: found.to_owned() }

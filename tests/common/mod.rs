@@ -13,7 +13,7 @@ use ninefold::config::Config;
 use ninefold::server::{Server, unix_s};
 use ninefold_client::protocol::connection::{ConnectToken, DATAGRAM_BYTES_MAX, DEVELOPMENT_KEY, TokenParams};
 use ninefold_client::protocol::time::{Duration, Instant};
-use ninefold_client::world::{BspWorld, Chunk, ChunkCoord, Generator, Position, Scratch};
+use ninefold_client::world::{BspWorld, ChunkCoord, Generator, Grid, Position};
 use ninefold_client::{Client, ClientConfig, Event};
 
 /// The configuration of the tests: any free port, a fixed world.
@@ -150,9 +150,9 @@ impl<F: Fn(ChunkCoord) + Send + Sync> Trouble<F> {
 }
 
 impl<F: Fn(ChunkCoord) + Send + Sync> Generator for Trouble<F> {
-    fn generate(&self, coord: ChunkCoord, scratch: &mut Scratch) -> Chunk {
+    fn grid(&self, coord: ChunkCoord) -> Grid {
         (self.on)(coord);
-        self.world.generate(coord, scratch)
+        self.world.grid(coord)
     }
 
     fn world_id(&self) -> u64 {

@@ -52,7 +52,7 @@ pub use coord::{
 };
 pub use door::{DOOR_THICKNESS_FIXED, DOORS_MAX, Door, Hinge, OpenDoors};
 pub use frustum::Frustum;
-pub use generator::{BspWorld, Generator};
+pub use generator::{BspWorld, BuiltIn, Generator, Plain};
 pub use grid::Grid;
 pub use light::{LIGHTS_MAX, Light, SUN, Sun};
 pub use mesh::Mesh;

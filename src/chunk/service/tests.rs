@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::chunk::Inline;
-use ninefold_world::{Chunk, Generator, Scratch};
+use ninefold_world::{Generator, Grid, Plain};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -22,14 +22,14 @@ struct Flaky {
 }
 
 impl Generator for Flaky {
-    fn generate(&self, coord: ChunkCoord, _: &mut Scratch) -> Chunk {
+    fn grid(&self, coord: ChunkCoord) -> Grid {
         let left = |n: u32| n.checked_sub(1);
         let strikes =
             coord.cx < 0 && self.panics_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok();
         if strikes {
             std::panic::resume_unwind(Box::new("planted"));
         }
-        Chunk::safe(coord)
+        Plain::new(0).grid(coord)
     }
 
     fn world_id(&self) -> u64 {

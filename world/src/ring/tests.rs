@@ -1,3 +1,5 @@
+//! Sight lines through the grids of nine chunks, against what a ring says can be seen.
+
 use std::collections::BTreeMap;
 
 use super::*;
