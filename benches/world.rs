@@ -7,7 +7,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ninefold_world::{
-    Biome, BspWorld, Chunk, ChunkCoord, Generator, Grid, LocalPoint, Scratch, build, decode, encode,
+    Biome, BspWorld, Chunk, ChunkCoord, Generator, Grid, HalfExtents, Loaded, LocalPoint,
+    PLAYER_HALF_WIDTH_UNITS, PLAYER_HEIGHT_UNITS, Position, Scratch, Topology, build, contents, decode,
+    encode, trace,
 };
 
 const SEED: u64 = 9;
@@ -59,5 +61,98 @@ fn chunk_costs(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, chunk_costs);
+/// Nine chunks around one of the biome, and places in its middle chunk at which a player stands free.
+struct Ring {
+    chunks: Vec<Chunk>,
+    places: Vec<Position>,
+}
+
+impl Ring {
+    fn new(world: &BspWorld, centre: ChunkCoord) -> Ring {
+        let mut scratch = Scratch::default();
+        let chunks: Vec<Chunk> =
+            Topology::Plane.ring(centre).map(|coord| world.generate(coord, &mut scratch)).collect();
+        let mut ring = Ring { places: Vec::new(), chunks };
+        for salt in 0..256 {
+            let mut at = ring.chunks[0].spawn(salt);
+            // Not all in the middle of a cell.
+            at.x += (salt % 33) as f64 - 16.0;
+            at.z += (salt % 31) as f64 - 15.0;
+            at.y += f64::from(PLAYER_HEIGHT_UNITS) / 2.0;
+            if !trace(&|c| ring.at(c), at, at, PLAYER).started_inside {
+                ring.places.push(at);
+            }
+        }
+        assert!(ring.places.len() > 100);
+        ring
+    }
+
+    /// As the server finds them: nine to look through.
+    fn at(&self, coord: ChunkCoord) -> Option<Loaded<'_>> {
+        self.chunks.iter().find(|c| c.coord() == coord).map(Loaded::from)
+    }
+}
+
+/// A player's box.
+const PLAYER: HalfExtents = HalfExtents {
+    x: PLAYER_HALF_WIDTH_UNITS as f64,
+    y: PLAYER_HEIGHT_UNITS as f64 / 2.0,
+    z: PLAYER_HALF_WIDTH_UNITS as f64,
+};
+
+fn collision_costs(c: &mut Criterion) {
+    let world = BspWorld::new(SEED);
+    for biome in BIOMES {
+        let centres = grids(&world, biome).into_iter().map(|grid| grid.coord).take(8);
+        let rings: Vec<Ring> = centres.map(|centre| Ring::new(&world, centre)).collect();
+        let mut group = c.benchmark_group(format!("{biome:?}").to_lowercase());
+        let mut turn = 0_u32;
+        // Another ring, place and direction each time.
+        let mut next = || {
+            turn = turn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let ring = &rings[(turn >> 8) as usize % rings.len()];
+            let place = ring.places[(turn >> 12) as usize % ring.places.len()];
+            let (x, z) = DIRECTIONS[(turn >> 24) as usize % DIRECTIONS.len()];
+            (ring, place, x, z)
+        };
+        let ahead = |at: Position, x: f64, z: f64, units: f64| Position {
+            x: at.x + x * units,
+            y: at.y,
+            z: at.z + z * units,
+        };
+        group.bench_function("trace_move_6", |b| {
+            b.iter(|| {
+                let (ring, at, x, z) = next();
+                trace(&|c| ring.at(c), at, ahead(at, x, z, 6.0), PLAYER)
+            });
+        });
+        group.bench_function("trace_sight_300", |b| {
+            b.iter(|| {
+                let (ring, at, x, z) = next();
+                trace(&|c| ring.at(c), at, ahead(at, x, z, 300.0), HalfExtents::POINT)
+            });
+        });
+        group.bench_function("contents_of_a_place", |b| {
+            b.iter(|| {
+                let (ring, at, x, z) = next();
+                contents(&|c| ring.at(c), ahead(at, x, z, 20.0))
+            });
+        });
+        group.finish();
+    }
+}
+
+/// Of length 1, eight ways that are along no axis.
+const DIRECTIONS: [(f64, f64); 8] = [
+    (0.96, 0.28),
+    (0.6, 0.8),
+    (-0.28, 0.96),
+    (-0.8, 0.6),
+    (-0.96, -0.28),
+    (-0.6, -0.8),
+    (0.28, -0.96),
+    (0.8, -0.6),
+];
+
+criterion_group!(benches, chunk_costs, collision_costs);
 criterion_main!(benches);
