@@ -68,6 +68,17 @@ impl Frame {
     pub fn chunk(self, columns: i64, rows: i64) -> Option<ChunkCoord> {
         Topology::Plane.neighbour(self.origin, i32::try_from(columns).ok()?, i32::try_from(rows).ok()?)
     }
+
+    /// The chunk at a place; `None` where the grid of chunks has ended.
+    pub fn chunk_of(self, x: i64, z: i64) -> Option<ChunkCoord> {
+        self.chunk(x.div_euclid(CHUNK_GRAINS), z.div_euclid(CHUNK_GRAINS))
+    }
+
+    /// The north-west corner of a chunk at height 0.
+    pub fn corner(self, of: ChunkCoord) -> [i64; 3] {
+        let grains = |from: i32, to: i32| (i64::from(to) - i64::from(from)) * CHUNK_GRAINS;
+        [grains(self.origin.cx, of.cx), 0, grains(self.origin.cz, of.cz)]
+    }
 }
 
 #[cfg(test)]

@@ -29,13 +29,13 @@ mod mesh;
 mod noise;
 mod ring;
 mod scratch;
+mod slide;
 mod spawn;
 mod sweep;
 mod terrain;
 mod topology;
 mod visibility;
 mod trace;
-mod walk;
 
 pub use biome::Biome;
 pub use border::Side;
@@ -61,9 +61,12 @@ pub use light::{LIGHTS_MAX, Light, SUN, Sun};
 pub use mesh::Mesh;
 pub use ring::{Ring, Visible, VisibleChunk};
 pub use scratch::Scratch;
+pub use slide::{
+    FALL_UNITS_S_MAX, GRAVITY_UNITS_S2, Mover, PLAYER_HALF_WIDTH_UNITS, PLAYER_HEIGHT_UNITS, SLIDE_UNITS_MAX,
+    SLIDE_US_MAX, Slide, slide,
+};
 pub use spawn::spawn_chunk;
 pub use sweep::{HALF_EXTENT_UNITS_MAX, Hit, Loaded, Normal, REACH_UNITS};
 pub use topology::Topology;
 pub use visibility::{LeafSet, OPENINGS_MAX, Opening, Table, Visibility};
 pub use trace::{HalfExtents, Trace, contents, trace};
-pub use walk::{PLAYER_HALF_WIDTH_UNITS, PLAYER_HEIGHT_UNITS, Walk, walk};

@@ -4,7 +4,7 @@ use super::Grid;
 use crate::cell::{Cell, STEP_FIXED};
 use crate::chunk::Axis;
 use crate::coord::{CELLS_PER_CHUNK, FIXED_PER_UNIT};
-use crate::walk::PLAYER_HEIGHT_UNITS;
+use crate::slide::PLAYER_HEIGHT_UNITS;
 
 const HEADROOM: i16 = (PLAYER_HEIGHT_UNITS * FIXED_PER_UNIT) as i16;
 const CELLS: usize = CELLS_PER_CHUNK;
