@@ -3,7 +3,7 @@
 use ninefold_protocol::frame::{Input, Message};
 use ninefold_protocol::link::Link;
 use ninefold_protocol::time::Instant;
-use ninefold_world::{ChunkCoord, LocalPosition, Position};
+use ninefold_world::{ChunkCoord, LocalPosition, Mover, Position};
 
 use crate::carrier::ConnectionId;
 use crate::sending::Token;
@@ -32,9 +32,9 @@ pub struct Session {
     pub input: Input,
     /// When that came.
     pub input_at: Instant,
-    /// Where it is.
-    pub position: Position,
-    /// The same as it goes over the wire.
+    /// Where it is and how it falls.
+    pub mover: Mover,
+    /// The place as it goes over the wire.
     pub local: LocalPosition,
     /// That position as the crowd knows it.
     pub local_told: LocalPosition,
@@ -75,7 +75,7 @@ impl Session {
             requests_this_tick: 0,
             input: Input::default(),
             input_at: now,
-            position: Position { x: 0.0, y: 0.0, z: 0.0 },
+            mover: Mover::standing(Position { x: 0.0, y: 0.0, z: 0.0 }),
             local: LocalPosition { chunk: origin, x: 0, y: 0, z: 0 },
             local_told: LocalPosition { chunk: origin, x: 0, y: 0, z: 0 },
             heading: (0.0, 0.0),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ninefold_protocol::frame::{ChunkAt, ChunkKey, Message};
 use ninefold_protocol::time::Instant;
-use ninefold_world::{CHUNK_UNITS, Chunk, ChunkCoord, LocalPosition, Position};
+use ninefold_world::{CHUNK_UNITS, Chunk, ChunkCoord, LocalPosition, Mover, Position};
 
 use super::ingress::UNAVAILABLE;
 use crate::chunk::{ChunkService, ChunkState, Urgency, Workshop};
@@ -54,7 +54,8 @@ fn urge<W: Workshop>(session: &Session, chunks: &mut ChunkService<W>) {
         if Some(place.coord) == active {
             chunks.urge(place.coord, Urgency::active());
         } else {
-            chunks.urge(place.coord, Urgency::neighbour(distance_squared(session.position, place.coord)));
+            let distance = distance_squared(session.mover.position, place.coord);
+            chunks.urge(place.coord, Urgency::neighbour(distance));
         }
     }
 }
@@ -106,7 +107,7 @@ fn spawn(
     let Some(chunk) = session.view.chunk(coord) else { return };
     let position = chunk.spawn(session.client_id);
     let local = LocalPosition::try_from(position).expect("a spawn point lies in its chunk");
-    session.position = position;
+    session.mover = Mover::standing(position);
     session.local = local;
     session.local_told = local;
     session.stage = Stage::Playing;

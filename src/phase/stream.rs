@@ -81,9 +81,10 @@ fn order(session: &Session) -> SmallVec<[usize; SENDINGS_MAX]> {
             continue;
         }
         let (x, z) = sending.coord.origin();
-        let (dx, dz) = (x + half - session.position.x, z + half - session.position.z);
+        let from = session.mover.position;
+        let (dx, dz) = (x + half - from.x, z + half - from.z);
         let ahead = dx * session.heading.0 + dz * session.heading.1;
-        let distance = distance_squared(session.position, sending.coord);
+        let distance = distance_squared(from, sending.coord);
         waiting.push((Some(sending.coord) != active, distance, -(ahead as i64), at));
     }
     waiting.sort_unstable();

@@ -68,6 +68,8 @@ counters! {
     crossings,
     /// Steps that stopped at a chunk that was not made yet.
     steps_blocked_by_missing_chunk,
+    /// Players that stood in something solid and were put free.
+    players_freed,
     /// Clients that got no packets in a tick because the carrier was behind.
     egress_skipped,
 }
