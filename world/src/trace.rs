@@ -109,3 +109,6 @@ pub fn contents<'a>(chunk_at: &impl Fn(ChunkCoord) -> Option<Loaded<'a>>, at: Po
     };
     (0..loaded.chunk.doors().len()).find(is_in_door).map(|index| Hit::Door(coord, index))
 }
+
+#[cfg(test)]
+mod tests;
