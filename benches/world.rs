@@ -7,9 +7,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ninefold_world::{
-    Biome, BspWorld, Chunk, ChunkCoord, Generator, Grid, HalfExtents, Loaded, LocalPoint,
-    PLAYER_HALF_WIDTH_UNITS, PLAYER_HEIGHT_UNITS, Position, Scratch, Topology, build, contents, decode,
-    encode, trace,
+    Biome, BspWorld, Chunk, ChunkCoord, Generator, Grid, HalfExtents, Loaded, LocalPoint, Mover,
+    PLAYER_HEIGHT_UNITS, Position, Scratch, Topology, build, contents, decode, encode, slide, trace,
 };
 
 const SEED: u64 = 9;
@@ -79,7 +78,7 @@ impl Ring {
             at.x += (salt % 33) as f64 - 16.0;
             at.z += (salt % 31) as f64 - 15.0;
             at.y += f64::from(PLAYER_HEIGHT_UNITS) / 2.0;
-            if !trace(&|c| ring.at(c), at, at, PLAYER).started_inside {
+            if !trace(&|c| ring.at(c), at, at, HalfExtents::PLAYER).started_inside {
                 ring.places.push(at);
             }
         }
@@ -92,13 +91,6 @@ impl Ring {
         self.chunks.iter().find(|c| c.coord() == coord).map(Loaded::from)
     }
 }
-
-/// A player's box.
-const PLAYER: HalfExtents = HalfExtents {
-    x: PLAYER_HALF_WIDTH_UNITS as f64,
-    y: PLAYER_HEIGHT_UNITS as f64 / 2.0,
-    z: PLAYER_HALF_WIDTH_UNITS as f64,
-};
 
 fn collision_costs(c: &mut Criterion) {
     let world = BspWorld::new(SEED);
@@ -123,13 +115,20 @@ fn collision_costs(c: &mut Criterion) {
         group.bench_function("trace_move_6", |b| {
             b.iter(|| {
                 let (ring, at, x, z) = next();
-                trace(&|c| ring.at(c), at, ahead(at, x, z, 6.0), PLAYER)
+                trace(&|c| ring.at(c), at, ahead(at, x, z, 6.0), HalfExtents::PLAYER)
             });
         });
         group.bench_function("trace_sight_300", |b| {
             b.iter(|| {
                 let (ring, at, x, z) = next();
                 trace(&|c| ring.at(c), at, ahead(at, x, z, 300.0), HalfExtents::POINT)
+            });
+        });
+        group.bench_function("slide", |b| {
+            b.iter(|| {
+                let (ring, at, x, z) = next();
+                let feet = Position { y: at.y - f64::from(PLAYER_HEIGHT_UNITS) / 2.0, ..at };
+                slide(&|c| ring.at(c), Mover::standing(feet), (x * 6.0, z * 6.0), 16_666)
             });
         });
         group.bench_function("contents_of_a_place", |b| {

@@ -103,6 +103,17 @@ struct Span {
 /// Entered before the sweep began.
 const BEFORE: f64 = -1.0;
 
+impl Span {
+    /// Begins no earlier than when one more axis begins to overlap.
+    #[inline]
+    fn enter_at(&mut self, moment: f64, axis: usize) {
+        if moment >= 0.0 && moment >= self.enter {
+            self.axes = if moment > self.enter { 0 } else { self.axes } | 1 << axis;
+            self.enter = moment;
+        }
+    }
+}
+
 impl Sweep {
     /// Moves the box until it is in the way of something.
     pub fn run<'a>(&self, chunk_at: &impl Fn(ChunkCoord) -> Option<Loaded<'a>>) -> Contact {
@@ -228,34 +239,29 @@ impl Swept {
         self
     }
 
+    /// When the box, which passes a plane, leaves its nearer side, and when it enters the other one.
+    #[inline]
+    fn passes(&self, axis: usize, plane: i64) -> (f64, f64) {
+        let sign = self.sign[axis];
+        if sign == 0 {
+            return (1.0, BEFORE);
+        }
+        let moment = |side: i64| ((plane - side) * sign) as f64 / self.length[axis];
+        (moment(self.trail[axis]), moment(self.lead[axis]))
+    }
+
     /// The part of a span in which the box overlaps one side of a plane.
     #[inline]
-    fn clip(&self, span: Span, axis: usize, plane: i64, front: bool) -> Option<Span> {
-        let (low, high) = (self.low[axis], self.high[axis]);
-        let (overlaps, always) =
-            if front { (high > plane, low >= plane) } else { (low < plane, high <= plane) };
-        if !overlaps {
-            return None;
+    fn clip(&self, mut span: Span, axis: usize, plane: i64, front: bool) -> Option<Span> {
+        let (is_front, is_back) = (self.low[axis] >= plane, self.high[axis] <= plane);
+        if is_front || is_back {
+            return (is_front == front).then_some(span);
         }
-        let sign = self.sign[axis];
-        if always || sign == 0 {
-            return Some(span);
-        }
-        let mut span = span;
-        if front == (sign > 0) {
-            let way = (plane - self.lead[axis]) * sign;
-            if way < 0 {
-                return Some(span);
-            }
-            let enter = way as f64 / self.length[axis];
-            if enter > span.enter {
-                (span.enter, span.axes) = (enter, 1 << axis);
-            } else if enter == span.enter {
-                span.axes |= 1 << axis;
-            }
+        let (leaves, enters) = self.passes(axis, plane);
+        if front == (self.sign[axis] > 0) {
+            span.enter_at(enters, axis);
         } else {
-            let way = (plane - self.trail[axis]) * sign;
-            span.exit = span.exit.min(way as f64 / self.length[axis]);
+            span.exit = span.exit.min(leaves);
         }
         (span.enter < span.exit).then_some(span)
     }
@@ -273,30 +279,38 @@ impl Swept {
     fn through_tree(&self, coord: ChunkCoord, chunk: &Chunk, span: Span, nearest: &mut Nearest) {
         let (nodes, planes) = (chunk.nodes(), chunk.planes());
         let mut waiting: SmallVec<[(Child, Span); WAITING_INLINE]> = SmallVec::new();
-        let mut next = Some((if nodes.is_empty() { Child::Solid } else { Child::Node(0) }, span));
+        let root = if nodes.is_empty() { Child::Solid } else { Child::Node(0) };
+        let mut next = Some((root, span));
         // A node has one parent, so each is seen at most once.
-        while let Some((child, span)) = next.take().or_else(|| waiting.pop()) {
+        while let Some((mut child, mut span)) = next.take().or_else(|| waiting.pop()) {
             if span.enter > nearest.enter {
                 continue;
             }
-            match child {
-                Child::Leaf(_) => {}
-                Child::Solid => nearest.offer(span, || Hit::Rock(coord)),
-                Child::Node(index) => {
-                    let node = &nodes[usize::from(index)];
-                    let plane = planes[usize::from(node.plane)];
-                    let (axis, at) = (plane.axis as usize, i64::from(plane.distance) * GRAINS_PER_FIXED);
-                    let back = self.clip(span, axis, at, false).map(|s| (node.back, s));
-                    let front = self.clip(span, axis, at, true).map(|s| (node.front, s));
-                    let (near, far) = if self.sign[axis] < 0 { (front, back) } else { (back, front) };
-                    match (near, far) {
-                        (Some(near), Some(far)) => {
-                            next = Some(near);
-                            waiting.push(far);
-                        }
-                        (near, far) => next = near.or(far),
-                    }
+            while let Child::Node(index) = child {
+                let node = &nodes[usize::from(index)];
+                let plane = planes[usize::from(node.plane)];
+                let (axis, at) = (plane.axis as usize, i64::from(plane.distance) * GRAINS_PER_FIXED);
+                let (is_front, is_back) = (self.low[axis] >= at, self.high[axis] <= at);
+                child = if is_front { node.front } else { node.back };
+                if is_front | is_back {
+                    continue;
                 }
+                let (leaves, enters) = self.passes(axis, at);
+                let mut far = span;
+                far.enter_at(enters, axis);
+                span.exit = span.exit.min(leaves);
+                let is_turned = self.sign[axis] < 0;
+                let far_child = if is_turned { node.back } else { node.front };
+                child = if is_turned { node.front } else { node.back };
+                match (span.enter < span.exit, far.enter < far.exit && far.enter <= nearest.enter) {
+                    (true, true) => waiting.push((far_child, far)),
+                    (true, false) => {}
+                    (false, true) => (child, span) = (far_child, far),
+                    (false, false) => child = Child::Leaf(0),
+                }
+            }
+            if child == Child::Solid {
+                nearest.offer(span, || Hit::Rock(coord));
             }
         }
     }
