@@ -34,8 +34,8 @@ mod spawn;
 mod sweep;
 mod terrain;
 mod topology;
-mod visibility;
 mod trace;
+mod visibility;
 
 pub use biome::Biome;
 pub use border::Side;
@@ -68,5 +68,5 @@ pub use slide::{
 pub use spawn::spawn_chunk;
 pub use sweep::{HALF_EXTENT_UNITS_MAX, Hit, Loaded, Normal, REACH_UNITS};
 pub use topology::Topology;
-pub use visibility::{LeafSet, OPENINGS_MAX, Opening, Table, Visibility};
 pub use trace::{HalfExtents, Trace, contents, trace};
+pub use visibility::{LeafSet, OPENINGS_MAX, Opening, Table, Visibility};

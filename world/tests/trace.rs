@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use ninefold_world::{
-    Axis, BspWorld, Cell, Chunk, ChunkCoord, Door, Grid, HalfExtents, Hinge, Hit, Loaded, Normal, OpenDoors,
-    Position, Scratch, Topology, build, trace,
+    Axis, BspWorld, Cell, Chunk, ChunkCoord, Door, Generator, Grid, HalfExtents, Hinge, Hit, Loaded, Normal,
+    OpenDoors, Position, Scratch, Topology, build, trace,
 };
 
 /// 1/1024 unit.

@@ -1,3 +1,5 @@
+//! Round trips, sizes, and bytes that somebody changed.
+
 use super::*;
 use crate::chunk::Child;
 use crate::coord::{CHUNK_FIXED, ChunkCoord, LocalPoint};

@@ -22,7 +22,7 @@ const WINGS_MAX: usize = 8;
 /// The roof of the colonnade, in steps of 8 units: lowest, highest.
 const ARCADE_STEPS: (i32, i32) = (11, 14);
 /// Cells from a tower to the centre's walls: the walk, the columns and a path.
-const TOWER_FROM_WALL: usize = 3;
+const TOWER_DEPTH: usize = 3;
 /// The light of candles and lamps.
 const LIGHTS: [[u8; 3]; 3] = [[255, 205, 140], [255, 190, 120], [255, 222, 170]];
 
@@ -71,7 +71,7 @@ fn open_centre(grid: &mut Grid, random: &mut Random, centre: Room) {
     let roof = random.range(ARCADE_STEPS.0, ARCADE_STEPS.1) as i16 * HEIGHT_STEP;
     let walk = roofed(grid, random_floor(random), roof);
     for (x, z) in centre.cells() {
-        let is_walk = centre.from_wall(x, z) == 0;
+        let is_walk = centre.depth_of(x, z) == 0;
         grid.set(x, z, if is_walk { walk } else { Cell::Open(ground) });
     }
 }
@@ -79,7 +79,7 @@ fn open_centre(grid: &mut Grid, random: &mut Random, centre: Room) {
 /// Columns between the walk and the open ground: at its corners, and every second cell between them.
 /// Two cells of them never touch the walk's outer wall, so the walk goes all the way around.
 fn stand_columns(grid: &mut Grid, centre: Room) {
-    for (x, z) in centre.cells().filter(|(x, z)| centre.from_wall(*x, *z) == 1) {
+    for (x, z) in centre.cells().filter(|(x, z)| centre.depth_of(*x, *z) == 1) {
         let odd = |c: usize, low: usize, high: usize| (c - low).min(high - 1 - c) % 2 == 1;
         if odd(x, centre.x0, centre.x1) && odd(z, centre.z0, centre.z1) {
             grid.set(x, z, Cell::Solid);
@@ -89,8 +89,7 @@ fn stand_columns(grid: &mut Grid, centre: Room) {
 
 /// A tower in the middle of the ground, with a way around it.
 fn stand_tower(grid: &mut Grid, centre: Room) {
-    let from_wall = TOWER_FROM_WALL;
-    for (x, z) in centre.cells().filter(|(x, z)| centre.from_wall(*x, *z) >= from_wall) {
+    for (x, z) in centre.cells().filter(|(x, z)| centre.depth_of(*x, *z) >= TOWER_DEPTH) {
         grid.set(x, z, Cell::Solid);
     }
 }

@@ -50,7 +50,7 @@ impl Room {
     }
 
     /// Cells between a cell of the room and its nearest wall.
-    pub fn from_wall(&self, x: usize, z: usize) -> usize {
+    pub fn depth_of(&self, x: usize, z: usize) -> usize {
         (x - self.x0).min(self.x1 - 1 - x).min(z - self.z0).min(self.z1 - 1 - z)
     }
 

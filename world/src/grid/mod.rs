@@ -215,7 +215,7 @@ pub(crate) mod tests {
             let (gates, steps) = (grid.gates(), Steps::of(&grid));
             assert!(gates != [0; 16], "{coord:?} has no opening");
             let is_open = |z: usize| (0..16).filter(|x| !grid.is_solid(*x, z)).map(|x| 1 << x).sum::<u16>();
-            let leaves = steps.to(gates);
+            let leaves = steps.reach_to(gates);
             for (z, leaves) in leaves.into_iter().enumerate() {
                 let traps = is_open(z) & !leaves;
                 assert_eq!(traps, 0, "{coord:?}: row {z} has traps ({:?})", grid.biome);

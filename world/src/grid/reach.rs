@@ -65,7 +65,7 @@ impl Steps {
     }
 
     /// The cells that can be walked to from `start`.
-    pub fn from(&self, start: Cells) -> Cells {
+    pub fn reach_of(&self, start: Cells) -> Cells {
         let Steps { east, west, south, north } = self;
         spread(start, |seen, z| {
             let above = if z > 0 { seen[z - 1] & south[z - 1] } else { 0 };
@@ -75,7 +75,7 @@ impl Steps {
     }
 
     /// The cells from which one can walk to `goal`.
-    pub fn to(&self, goal: Cells) -> Cells {
+    pub fn reach_to(&self, goal: Cells) -> Cells {
         let Steps { east, west, south, north } = self;
         spread(goal, |seen, z| {
             let above = if z > 0 { seen[z - 1] & north[z] } else { 0 };
@@ -88,7 +88,7 @@ impl Steps {
     pub fn join_all(&self, cells: Cells) -> bool {
         let Some(first) = first_of(cells) else { return true };
         let holds_all = |seen: Cells| seen.iter().zip(cells).all(|(seen, cells)| seen & cells == cells);
-        holds_all(self.from(first)) && holds_all(self.to(first))
+        holds_all(self.reach_of(first)) && holds_all(self.reach_to(first))
     }
 }
 
