@@ -152,6 +152,49 @@ impl Visibility {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::biome::Biome;
+    use crate::generator::{BspWorld, Generator};
+    use crate::grid::tests::coords;
+    use crate::scratch::Scratch;
+
+    /// The share of pairs of leaves that cannot see each other.
+    fn hidden(biome: Biome, chunks: usize) -> f64 {
+        let (world, mut scratch) = (BspWorld::new(9), Scratch::default());
+        let mut shares = Vec::new();
+        for coord in coords(1_600).filter(|coord| world.grid(*coord).biome == biome).take(chunks) {
+            let chunk = world.generate(coord, &mut scratch);
+            let Visibility::Table(table) = chunk.visibility() else { panic!("{coord:?} has no table") };
+            let leaves = chunk.leaves().len();
+            let seen: usize = (0..leaves).map(|leaf| table.from_leaf(leaf).len()).sum();
+            shares.push(1.0 - seen as f64 / (leaves * leaves) as f64);
+            for leaf in 0..leaves {
+                assert!(chunk.visibility().sees(leaf, leaf));
+                assert!(
+                    (0..leaf).all(|other| table.from_leaf(other).contains(leaf)
+                        == table.from_leaf(leaf).contains(other))
+                );
+            }
+            for (i, opening) in table.openings().iter().enumerate() {
+                assert!(table.of_opening(i).contains(opening.leaf.into()), "{coord:?}: {opening:?}");
+            }
+        }
+        shares.iter().sum::<f64>() / shares.len() as f64
+    }
+
+    #[test]
+    fn a_good_part_of_what_is_indoors_is_hidden() {
+        let shares = [Biome::Dungeon, Biome::Courtyard].map(|biome| hidden(biome, 300));
+        println!("hidden pairs of leaves: dungeon {:.3}, courtyard {:.3}", shares[0], shares[1]);
+        assert!(shares[0] >= 0.45 && shares[1] >= 0.2 && shares[0] + shares[1] >= 0.6, "{shares:?}");
+    }
+
+    #[test]
+    fn open_land_has_no_table() {
+        let (world, mut scratch) = (BspWorld::new(9), Scratch::default());
+        for coord in coords(400).filter(|coord| world.grid(*coord).biome == Biome::Exterior) {
+            assert_eq!(world.generate(coord, &mut scratch).visibility(), &Visibility::All);
+        }
+    }
 
     #[test]
     fn a_set_of_leaves_holds_what_was_put_in() {
