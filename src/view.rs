@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use ninefold_protocol::chunk::Fragmenter;
 use ninefold_protocol::frame::ChunkKey;
-use ninefold_world::{CHUNK_KIND_BSP, Chunk, ChunkCoord, ENCODING_BSP, Topology};
+use ninefold_world::{CHUNK_KIND_BSP, Chunk, ChunkCoord, ENCODING_BSP, ENCODING_RECIPE, Topology};
 use smallvec::SmallVec;
 
 use crate::chunk::ReadyChunk;
@@ -52,6 +52,8 @@ pub struct View {
     known_max: usize,
     sendings: Vec<Sending>,
     next_sending: u32,
+    /// Whether it takes recipes instead of compiled trees.
+    takes_recipes: bool,
 }
 
 /// What a change of the active chunk did to the ring.
@@ -94,7 +96,13 @@ impl View {
             known_max: known_max.max(RING_CHUNKS),
             sendings: Vec::new(),
             next_sending: 0,
+            takes_recipes: false,
         }
+    }
+
+    /// The client builds chunks from recipes, which are smaller than compiled trees.
+    pub fn take_recipes(&mut self) {
+        self.takes_recipes = true;
     }
 
     /// The chunk that the client stands in; `None` before the first [`View::enter`].
@@ -177,9 +185,12 @@ impl View {
             return;
         }
         let key = ChunkKey { cx: coord.cx, cy: 0, cz: coord.cz };
-        let fragmenter =
-            Fragmenter::new(key, ready.version, CHUNK_KIND_BSP, ENCODING_BSP, ready.encoded.clone())
-                .expect("the chunk service takes no chunk that is too large to send");
+        let (encoding, bytes) = match &ready.encoded.recipe {
+            Some(recipe) if self.takes_recipes => (ENCODING_RECIPE, recipe),
+            _ => (ENCODING_BSP, &ready.encoded.bsp),
+        };
+        let fragmenter = Fragmenter::new(key, ready.version, CHUNK_KIND_BSP, encoding, bytes.clone())
+            .expect("the chunk service takes no chunk that is too large to send");
         self.sendings.retain(|s| s.coord != coord);
         self.sendings.push(Sending::new(self.next_sending, coord, fragmenter));
         self.next_sending = self.next_sending.wrapping_add(1);
@@ -283,14 +294,15 @@ mod tests {
     use ninefold_protocol::limits::FRAGMENT_PAYLOAD_BYTES;
     use ninefold_protocol::time::Duration;
 
-    use crate::chunk::Made;
+    use crate::chunk::{Encoded, Made};
 
     const HERE: ChunkCoord = ChunkCoord { cx: 0, cz: 0 };
     const EAST: ChunkCoord = ChunkCoord { cx: 1, cz: 0 };
 
     /// A chunk of two fragments.
     fn ready(coord: ChunkCoord, version: u32) -> ReadyChunk {
-        let encoded = Bytes::from(vec![1; 2 * FRAGMENT_PAYLOAD_BYTES]);
+        let bsp = Bytes::from(vec![1; 2 * FRAGMENT_PAYLOAD_BYTES]);
+        let encoded = Encoded { bsp, recipe: None };
         let made = Made { chunk: Arc::new(Chunk::safe(coord)), encoded, generate_time: Duration::ZERO };
         ReadyChunk::new(made, version)
     }

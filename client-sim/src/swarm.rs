@@ -254,8 +254,9 @@ fn join(
     registry: &mio::Registry,
     token: usize,
 ) -> io::Result<Member> {
-    let config =
-        ClientConfig { cache_chunks_max: plan.cache_chunks_max, unix_s_at_origin: plan.unix_s_at_origin };
+    // Compiled trees: a load generator's cores are for load, and building recipes is the players' work.
+    let ordinary = ClientConfig::new(plan.unix_s_at_origin);
+    let config = ClientConfig { cache_chunks_max: plan.cache_chunks_max, recipes: false, ..ordinary };
     let client = Client::new(now, &config, &plan.tokens[index as usize]).map_err(io::Error::other)?;
     let mut socket = ClientSocket::open(plan.server)?;
     registry.register(socket.source(), Token(token), Interest::READABLE)?;

@@ -25,7 +25,7 @@
 //!     let started = Clock::now();
 //!     let now = || Instant::ZERO + Duration::from(started.elapsed());
 //!     let unix_s_at_origin = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-//!     let config = ClientConfig { cache_chunks_max: 512, unix_s_at_origin };
+//!     let config = ClientConfig::new(unix_s_at_origin);
 //!     let mut client = Client::new(now(), &config, &token)?;
 //!     let socket = UdpSocket::bind("0.0.0.0:0")?;
 //!     socket.set_nonblocking(true)?;

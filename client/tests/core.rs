@@ -13,7 +13,8 @@ use ninefold_client::protocol::limits::PACKET_BYTES_MAX;
 use ninefold_client::protocol::link::Link;
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::{
-    BspWorld, CHUNK_KIND_BSP, Chunk, ChunkCoord, ENCODING_BSP, Generator, Scratch, Topology, encode,
+    BspWorld, CHUNK_KIND_BSP, Chunk, ChunkCoord, ENCODING_BSP, ENCODING_RECIPE, Generator, Scratch, Topology,
+    encode, encode_recipe,
 };
 use ninefold_client::{ASK_AFTER, CACHE_CHUNKS_MIN, Client, ClientConfig, EndReason, Event};
 use zerocopy::IntoBytes;
@@ -58,7 +59,7 @@ impl Pair {
             user_data: [0; 256],
         };
         let token = ConnectToken::mint(&params, &[1; 32], [4; 24], [5; 32], [6; 32]).unwrap();
-        let client_config = ClientConfig { cache_chunks_max, unix_s_at_origin: 1_000 };
+        let client_config = ClientConfig { cache_chunks_max, ..ClientConfig::new(1_000) };
         let mut pair = Pair {
             client: Client::new(now, &client_config, &token).unwrap(),
             server: connection::Server::new(config, now),
@@ -125,8 +126,12 @@ impl Pair {
     }
 
     fn send_chunk(&mut self, coord: ChunkCoord, version: u32, bytes: Vec<u8>) {
+        self.send_encoded(coord, version, ENCODING_BSP, bytes);
+    }
+
+    fn send_encoded(&mut self, coord: ChunkCoord, version: u32, encoding: u8, bytes: Vec<u8>) {
         let fragmenter =
-            Fragmenter::new(key(coord), version, CHUNK_KIND_BSP, ENCODING_BSP, Bytes::from(bytes)).unwrap();
+            Fragmenter::new(key(coord), version, CHUNK_KIND_BSP, encoding, Bytes::from(bytes)).unwrap();
         for index in 0..fragmenter.count() {
             let (header, tail) = fragmenter.fragment(index);
             self.send_frame(Some((kind::FRAGMENT, &[header.as_bytes(), &tail].concat())));
@@ -159,6 +164,24 @@ fn a_ring_comes_in_and_becomes_usable() {
     pair.send_chunk(ORIGIN, 1, encode(&chunk(ORIGIN)));
     let stats = pair.client.stats();
     assert_eq!((stats.chunks_complete, stats.fragments_duplicate > 0), (9, true));
+}
+
+#[test]
+fn a_recipe_becomes_the_same_chunk_and_a_wrong_one_is_refused() {
+    let mut pair = Pair::connected(64);
+    pair.enter(ORIGIN);
+    let (world, built) = (BspWorld::new(9), chunk(ORIGIN));
+    let recipe = encode_recipe(&world.grid(ORIGIN), &built).unwrap();
+    let elsewhere = world.grid(ChunkCoord::new(1, 0));
+    let wrong = encode_recipe(&elsewhere, &built).unwrap();
+    pair.send_encoded(ORIGIN, 1, ENCODING_RECIPE, wrong);
+    pair.send_encoded(ORIGIN, 2, ENCODING_RECIPE, encode(&built));
+    pair.send_encoded(ORIGIN, 3, 77, recipe.clone());
+    let stats = pair.client.stats();
+    assert_eq!(stats.chunks_hash_failed + stats.chunks_undecodable, 2);
+    assert_eq!((stats.fragments_refused, stats.chunks_complete), (1, 0));
+    pair.send_encoded(ORIGIN, 4, ENCODING_RECIPE, recipe);
+    assert_eq!(pair.client.chunk(ORIGIN).map(Arc::as_ref), Some(&built));
 }
 
 #[test]

@@ -6,20 +6,19 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use lru::LruCache;
 use ninefold_protocol::time::Duration;
 use ninefold_world::{Chunk, ChunkCoord};
 
-use super::request::Made;
+use super::request::{Encoded, Made};
 
 /// A chunk to walk in and its bytes for the wire. Cloning it copies neither.
 #[derive(Clone, Debug)]
 pub struct ReadyChunk {
     /// The chunk itself.
     pub chunk: Arc<Chunk>,
-    /// Its encoding, shared by all who send it.
-    pub encoded: Bytes,
+    /// Its encodings, shared by all who send them.
+    pub encoded: Encoded,
     /// 1 as generated; each edit adds one.
     pub version: u32,
     /// What generating and encoding it took; zero from a workshop that asks no clock.
@@ -124,11 +123,13 @@ impl ReadyCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     fn ready(cx: i32) -> (ChunkCoord, ReadyChunk) {
         let coord = ChunkCoord { cx, cz: 0 };
         let chunk = Arc::new(Chunk::safe(coord));
-        let encoded = Bytes::from_static(&[0; 100]);
+        let encoded =
+            Encoded { bsp: Bytes::from_static(&[0; 60]), recipe: Some(Bytes::from_static(&[0; 40])) };
         (coord, ReadyChunk::new(Made { chunk, encoded, generate_time: Duration::ZERO }, 1))
     }
 

@@ -31,6 +31,6 @@ pub use limits::{
     ChunkLimits, EDITED_CHUNKS_MAX, RETRY_BACKOFF, RETRY_BACKOFF_FACTOR, RETRY_BACKOFF_MAX, WORKERS_LOST_MAX,
 };
 pub use pool::Pool;
-pub use request::{GenerationId, Job, Made, Need, NotMade, Report, Urgency, WorkerId};
+pub use request::{Encoded, GenerationId, Job, Made, Need, NotMade, Report, Urgency, WorkerId};
 pub use service::{ChunkEvent, ChunkService, ChunkState, EditedTableFull};
 pub use workshop::{GivenUp, Inline, Workshop};

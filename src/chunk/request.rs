@@ -102,13 +102,34 @@ pub enum NotMade {
     },
 }
 
+/// A chunk's bytes for the wire, shared by all who send them.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The compiled tree, which every client understands.
+    pub bsp: Bytes,
+    /// What it is built from, for clients that build it themselves; a few grids have too many styles.
+    pub recipe: Option<Bytes>,
+}
+
+impl Encoded {
+    /// Bytes of all encodings.
+    pub fn len(&self) -> usize {
+        self.bsp.len() + self.recipe.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Whether there is not one byte.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// A finished chunk on its way to the tick.
 #[derive(Clone, Debug)]
 pub struct Made {
     /// The chunk itself.
     pub chunk: Arc<Chunk>,
     /// Its bytes for the wire.
-    pub encoded: Bytes,
+    pub encoded: Encoded,
     /// What generating and encoding took; zero from a workshop that asks no clock.
     pub generate_time: Duration,
 }

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ninefold_protocol::limits::CHUNK_BYTES_MAX;
 use ninefold_protocol::time::Duration;
-use ninefold_world::{Generator, Scratch, encode};
+use ninefold_world::{Generator, Scratch, build, encode, encode_recipe};
 
-use super::request::{Job, Made, NotMade, Report, WorkerId};
+use super::request::{Encoded, Job, Made, NotMade, Report, WorkerId};
 
 /// Makes chunks for a service.
 pub trait Workshop {
@@ -50,15 +50,17 @@ pub enum GivenUp {
 /// After a panic the scratch, which may be half-written, is replaced.
 pub(super) fn make(generator: &dyn Generator, job: Job, scratch: &mut Scratch) -> Result<Made, NotMade> {
     let attempt = catch_unwind(AssertUnwindSafe(|| {
-        let chunk = Arc::new(generator.generate(job.coord, scratch));
-        let encoded = Bytes::from(encode(&chunk));
+        let grid = generator.grid(job.coord);
+        let chunk = Arc::new(build(&grid, scratch));
+        let recipe = encode_recipe(&grid, &chunk).map(Bytes::from);
+        let encoded = Encoded { bsp: Bytes::from(encode(&chunk)), recipe };
         Made { chunk, encoded, generate_time: Duration::ZERO }
     }));
     let (cx, cz, generation_id) = (job.coord.cx, job.coord.cz, job.generation_id.0);
     match attempt {
-        Ok(made) if (1..=CHUNK_BYTES_MAX).contains(&made.encoded.len()) => Ok(made),
+        Ok(made) if (1..=CHUNK_BYTES_MAX).contains(&made.encoded.bsp.len()) => Ok(made),
         Ok(made) => {
-            let bytes = made.encoded.len();
+            let bytes = made.encoded.bsp.len();
             tracing::error!(cx, cz, generation_id, "an encoded chunk of {bytes} bytes cannot be sent");
             Err(NotMade::WrongSize { bytes })
         }

@@ -4,8 +4,8 @@
 //! client, and each client's timers once.
 
 use ninefold_protocol::frame::{
-    ChunkKey, ENCODING_BSP_BIT, Hello, Input, Message, PROTOCOL_VERSION, RawMessage, RefuseReason,
-    UnavailableReason, Welcome, kind,
+    ChunkKey, ENCODING_BSP_BIT, ENCODING_RECIPE_BIT, Hello, Input, Message, PROTOCOL_VERSION, RawMessage,
+    RefuseReason, UnavailableReason, Welcome, kind,
 };
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::link::{LinkError, Outcome};
@@ -193,6 +193,9 @@ fn greet(
             Message::Refuse(reason)
         }
         None => {
+            if hello.encodings & ENCODING_RECIPE_BIT != 0 {
+                session.view.take_recipes();
+            }
             session.stage = Stage::Spawning(spawn_chunk(session.client_id, rules.spawn_radius_chunks));
             Message::Welcome(Welcome {
                 version: PROTOCOL_VERSION,

@@ -68,7 +68,7 @@ impl Player {
 
     pub fn join_with(server: &Server, config: &Config, client_id: u64, cache_chunks_max: usize) -> Player {
         let clock = Monotonic::start();
-        let client_config = ClientConfig { cache_chunks_max, unix_s_at_origin: unix_s() };
+        let client_config = ClientConfig { cache_chunks_max, ..ClientConfig::new(unix_s()) };
         let token = token(server, config, client_id);
         let client = Client::new(clock.now(), &client_config, &token).unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -9,6 +9,8 @@ use crate::limits::RELIABLE_BODY_BYTES_MAX;
 
 /// The bit in [`Hello::encodings`] of the compiled BSP tree (encoding number 1).
 pub const ENCODING_BSP_BIT: u32 = 1 << 1;
+/// The bit in [`Hello::encodings`] of the recipe (encoding number 2).
+pub const ENCODING_RECIPE_BIT: u32 = 1 << 2;
 
 /// The client's first message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,7 +17,8 @@ mod positions;
 pub use fragment::{ChunkKey, Fragment, FragmentError, FragmentHeader, fragment_id};
 pub use input::Input;
 pub use message::{
-    ChunkAt, ENCODING_BSP_BIT, Hello, Message, RawMessage, RefuseReason, UnavailableReason, Welcome,
+    ChunkAt, ENCODING_BSP_BIT, ENCODING_RECIPE_BIT, Hello, Message, RawMessage, RefuseReason,
+    UnavailableReason, Welcome,
 };
 pub use positions::{OtherPosition, OwnPosition, Positions, PositionsHeader};
 
