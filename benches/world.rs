@@ -7,8 +7,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ninefold_world::{
-    Biome, BspWorld, Chunk, ChunkCoord, Generator, Grid, HalfExtents, Loaded, LocalPoint, Mover,
-    PLAYER_HEIGHT_UNITS, Position, Scratch, Topology, build, contents, decode, encode, slide, trace,
+    Biome, BspWorld, Chunk, ChunkCoord, Generator, Grid, HalfExtents, Loaded, LocalPoint, Mesh, Mover,
+    PLAYER_HEIGHT_UNITS, Position, Scratch, Topology, build, contents, decode, encode, encode_recipe, slide,
+    trace,
 };
 
 const SEED: u64 = 9;
@@ -29,6 +30,8 @@ fn chunk_costs(c: &mut Criterion) {
         let grids = grids(&world, biome);
         let chunks: Vec<Chunk> = grids.iter().map(|grid| build(grid, &mut scratch)).collect();
         let encoded: Vec<Vec<u8>> = chunks.iter().map(encode).collect();
+        let recipe = |(grid, chunk)| encode_recipe(grid, chunk).expect("a few styles");
+        let recipes: Vec<Vec<u8>> = grids.iter().zip(&chunks).map(recipe).collect();
         let mut group = c.benchmark_group(format!("{biome:?}").to_lowercase());
         let mut turn = (0..CHUNKS_PER_BIOME).cycle();
         let mut next = move || turn.next().expect("a cycle does not end");
@@ -39,6 +42,16 @@ fn chunk_costs(c: &mut Criterion) {
             b.iter(|| encode(&world.generate(grids[next()].coord, &mut scratch)));
         });
         group.bench_function("encode", |b| b.iter(|| encode(&chunks[next()])));
+        group.bench_function("encode_recipe", |b| {
+            b.iter(|| {
+                let at = next();
+                encode_recipe(&grids[at], &chunks[at])
+            });
+        });
+        group.bench_function("build_from_recipe", |b| {
+            b.iter(|| Chunk::from_recipe(&recipes[next()], &mut scratch));
+        });
+        group.bench_function("mesh", |b| b.iter(|| Mesh::of(&chunks[next()])));
         group.bench_function("decode", |b| b.iter(|| decode(&encoded[next()])));
         group.bench_function("contents", |b| {
             let mut step = 0_u32;

@@ -50,8 +50,8 @@ pub use codec::{
     FORMAT_VERSION, decode, encode, encode_recipe,
 };
 pub use coord::{
-    CELL_UNITS, CELLS_PER_CHUNK, CHUNK_HEIGHT_UNITS, CHUNK_UNITS, ChunkCoord, FIXED_PER_UNIT, LocalPoint,
-    LocalPosition, OutsideGrid, Position,
+    CELL_FIXED, CELL_UNITS, CELLS_PER_CHUNK, CHUNK_HEIGHT_UNITS, CHUNK_UNITS, ChunkCoord, FIXED_PER_UNIT,
+    LocalPoint, LocalPosition, OutsideGrid, Position,
 };
 pub use door::{DOOR_THICKNESS_FIXED, DOORS_MAX, Door, Hinge, OpenDoors};
 pub use frustum::Frustum;

@@ -49,6 +49,31 @@ impl Grid {
         Grid { coord, biome, cells, beyond, corners, doors: SmallVec::new(), lights: SmallVec::new() }
     }
 
+    /// The grid of a world that is a function of its cells: `cell_at` is asked for world columns and
+    /// rows, which are those of the chunk and one around it, so neighbours agree by themselves.
+    pub fn from_cells(coord: ChunkCoord, biome: Biome, cell_at: impl Fn(i64, i64) -> Cell) -> Grid {
+        const SIDE: i64 = CELLS_PER_CHUNK as i64;
+        let (x0, z0) = (i64::from(coord.cx) * SIDE, i64::from(coord.cz) * SIDE);
+        let mut grid = Grid::uniform(coord, biome, Cell::Solid);
+        for along in 0..CELLS_PER_CHUNK * CELLS_PER_CHUNK {
+            let (x, z) = (along % CELLS_PER_CHUNK, along / CELLS_PER_CHUNK);
+            grid.set(x, z, cell_at(x0 + x as i64, z0 + z as i64));
+        }
+        for side in Side::ALL {
+            let (dx, dz) = side.step();
+            for along in 0..CELLS_PER_CHUNK {
+                let (x, z) = side.cell(along);
+                let (x, z) = (x as i64 + i64::from(dx), z as i64 + i64::from(dz));
+                grid.set_beyond(side, along, cell_at(x0 + x, z0 + z));
+            }
+        }
+        for (east, south) in [(false, false), (true, false), (false, true), (true, true)] {
+            let across = |high: bool| if high { SIDE } else { -1 };
+            grid.set_corner(east, south, cell_at(x0 + across(east), z0 + across(south)));
+        }
+        grid
+    }
+
     /// The cell at a column and row of the chunk.
     pub fn at(&self, x: usize, z: usize) -> Cell {
         self.cells[z * CELLS_PER_CHUNK + x]
@@ -248,6 +273,23 @@ pub(crate) mod tests {
                     row.windows(2).all(|p| can_step(p[0], p[1]) && can_step(p[1], p[0])),
                     "{coord:?} {side:?}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn a_world_that_is_a_function_agrees_with_itself() {
+        let cell_at = |x: i64, z: i64| match (x * 7 + z * 3).rem_euclid(5) {
+            0 => Cell::Solid,
+            n => Cell::Open(OpenCell::outdoor(n as i16 * 64, 0)),
+        };
+        let grid = |cx, cz| Grid::from_cells(ChunkCoord { cx, cz }, Biome::Exterior, cell_at);
+        for (cx, cz) in [(0, 0), (-1, i32::MAX - 1), (i32::MIN + 1, 7)] {
+            let here = grid(cx, cz);
+            for (x, z) in (-1..=16).flat_map(|z| (-1..=16).map(move |x| (x, z))) {
+                let there = grid(cx + x.div_euclid(16), cz + z.div_euclid(16));
+                let (inner_x, inner_z) = (x.rem_euclid(16) as usize, z.rem_euclid(16) as usize);
+                assert_eq!(here.at_or_beyond(x, z), there.at(inner_x, inner_z), "{cx} {cz}: {x} {z}");
             }
         }
     }
