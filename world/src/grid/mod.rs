@@ -286,7 +286,7 @@ pub(crate) mod tests {
         let grid = |cx, cz| Grid::from_cells(ChunkCoord { cx, cz }, Biome::Exterior, cell_at);
         for (cx, cz) in [(0, 0), (-1, i32::MAX - 1), (i32::MIN + 1, 7)] {
             let here = grid(cx, cz);
-            for (x, z) in (-1..=16).flat_map(|z| (-1..=16).map(move |x| (x, z))) {
+            for (x, z) in (-1..=16_i32).flat_map(|z| (-1..=16_i32).map(move |x| (x, z))) {
                 let there = grid(cx + x.div_euclid(16), cz + z.div_euclid(16));
                 let (inner_x, inner_z) = (x.rem_euclid(16) as usize, z.rem_euclid(16) as usize);
                 assert_eq!(here.at_or_beyond(x, z), there.at(inner_x, inner_z), "{cx} {cz}: {x} {z}");

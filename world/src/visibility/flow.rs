@@ -8,7 +8,7 @@
 //! where floors differ by no more than a step, and leaving it out hides nothing that can be seen.
 
 use super::portal::{Beyond, Corner, Portals};
-use super::{LeafSet, OPENINGS_MAX, Table, Visibility};
+use super::{LeafSet, Table, Visibility};
 use crate::border::Side;
 use crate::chunk::LEAVES_MAX;
 use crate::coord::CELLS_PER_CHUNK;
@@ -20,12 +20,19 @@ const STEPS_MAX: u32 = 400_000;
 
 /// Finds what `leaves` leaves can see of each other and of the openings.
 pub(crate) fn find(portals: &Portals, leaves: usize) -> Visibility {
+    // Few chunks indoors have more leaves than a word has bits.
+    if leaves <= 64 { find_in::<1>(portals, leaves) } else { find_in::<{ LEAVES_MAX / 64 }>(portals, leaves) }
+}
+
+fn find_in<const WORDS: usize>(portals: &Portals, leaves: usize) -> Visibility {
     let openings = portals.openings.len();
-    let all_openings = if openings == 0 { 0 } else { u64::MAX >> (OPENINGS_MAX - openings) };
+    let mut all = Sight { leaves: [0; WORDS], openings: 0 };
+    (0..leaves).for_each(|leaf| all.insert(leaf));
+    (0..openings).for_each(|opening| all.openings |= 1 << opening);
     let mut flow = Flow {
         portals,
-        sights: [Sight { leaves: LeafSet::first(leaves), openings: all_openings }; LEAVES_MAX],
-        seen: Sight::default(),
+        sights: [all; LEAVES_MAX],
+        seen: all,
         lefts: [[0; 2]; DEPTH_MAX],
         rights: [[0; 2]; DEPTH_MAX],
         steps: 0,
@@ -36,42 +43,48 @@ pub(crate) fn find(portals: &Portals, leaves: usize) -> Visibility {
             return Visibility::All;
         }
     }
-    let mut rows = Vec::with_capacity(leaves + openings);
-    rows.extend(flow.sights[..leaves].iter().map(|sight| sight.leaves));
-    rows.extend((0..openings).map(|opening| {
-        let mut row = LeafSet::NONE;
-        let seers = flow.sights[..leaves].iter().enumerate();
-        seers
-            .filter(|(_, sight)| sight.openings & (1 << opening) != 0)
-            .for_each(|(leaf, _)| row.insert(leaf));
-        row
-    }));
+    let mut rows = vec![LeafSet::NONE; leaves + openings];
+    for (from, sight) in flow.sights[..leaves].iter().enumerate() {
+        (0..leaves).filter(|leaf| sight.contains(*leaf)).for_each(|leaf| rows[from].insert(leaf));
+        let seen = (0..openings).filter(|opening| sight.openings & (1 << opening) != 0);
+        seen.for_each(|opening| rows[leaves + opening].insert(from));
+    }
     Visibility::Table(Table { rows, openings: portals.openings.clone() })
 }
 
 /// What a leaf sees.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sight {
-    leaves: LeafSet,
+#[derive(Debug, Clone, Copy)]
+struct Sight<const WORDS: usize> {
+    leaves: [u64; WORDS],
     openings: u64,
 }
 
-impl Sight {
-    fn intersection(self, other: Sight) -> Sight {
-        Sight { leaves: self.leaves.intersection(other.leaves), openings: self.openings & other.openings }
+impl<const WORDS: usize> Sight<WORDS> {
+    fn contains(&self, leaf: usize) -> bool {
+        self.leaves[leaf / 64] & (1 << (leaf % 64)) != 0
     }
 
-    fn is_subset(self, other: Sight) -> bool {
-        self.leaves.is_subset(other.leaves) && self.openings & !other.openings == 0
+    fn insert(&mut self, leaf: usize) {
+        self.leaves[leaf / 64] |= 1 << (leaf % 64);
+    }
+
+    fn intersection(self, other: Self) -> Self {
+        let leaves = std::array::from_fn(|i| self.leaves[i] & other.leaves[i]);
+        Sight { leaves, openings: self.openings & other.openings }
+    }
+
+    fn is_subset(self, other: Self) -> bool {
+        let extra = self.leaves.iter().zip(other.leaves).fold(0, |extra, (a, b)| extra | (a & !b));
+        extra | (self.openings & !other.openings) == 0
     }
 }
 
-struct Flow<'p> {
+struct Flow<'p, const WORDS: usize> {
     portals: &'p Portals,
     /// What each leaf sees, where that is known already; what it might see, where it is not.
-    sights: [Sight; LEAVES_MAX],
+    sights: [Sight<WORDS>; LEAVES_MAX],
     /// What the leaf that looks has seen.
-    seen: Sight,
+    seen: Sight<WORDS>,
     /// Corners of the portals that were passed.
     lefts: [Corner; DEPTH_MAX],
     rights: [Corner; DEPTH_MAX],
@@ -100,17 +113,17 @@ struct Extremes {
     rightmost: Line,
 }
 
-impl Flow<'_> {
+impl<const WORDS: usize> Flow<'_, WORDS> {
     fn look(&mut self, from: usize) {
-        self.seen = Sight::default();
-        self.seen.leaves.insert(from);
         let mut might = self.sights[from];
+        self.seen = Sight { leaves: [0; WORDS], openings: 0 };
+        self.seen.insert(from);
         // Sight goes both ways: what the leaves before this one see is known.
         for (before, sight) in self.sights[..from].iter().enumerate() {
-            if sight.leaves.contains(from) {
-                self.seen.leaves.insert(before);
+            if sight.contains(from) {
+                self.seen.insert(before);
             } else {
-                might.leaves.remove(before);
+                might.leaves[before / 64] &= !(1 << (before % 64));
             }
         }
         for portal in self.portals.of(from as u16) {
@@ -128,7 +141,7 @@ impl Flow<'_> {
         depth: usize,
         extremes: Option<Extremes>,
         entered: Side,
-        might: Sight,
+        might: Sight<WORDS>,
     ) {
         self.steps += 1;
         let leaf = match beyond {
@@ -138,15 +151,19 @@ impl Flow<'_> {
             }
             Beyond::Leaf(leaf) => leaf,
         };
-        self.seen.leaves.insert(usize::from(leaf));
+        self.seen.insert(usize::from(leaf));
         let might = might.intersection(self.sights[usize::from(leaf)]);
         if might.is_subset(self.seen) || depth == DEPTH_MAX || self.steps > STEPS_MAX {
             return;
         }
         let portals = self.portals;
         for portal in portals.of(leaf) {
+            let is_hopeless = match portal.beyond {
+                Beyond::Leaf(leaf) => !might.contains(usize::from(leaf)),
+                Beyond::Opening(opening) => self.seen.openings & (1 << opening) != 0,
+            };
             // A line leaves a box neither on the side where it came in nor against its direction.
-            if portal.side == entered.opposite() {
+            if is_hopeless || portal.side == entered.opposite() {
                 continue;
             }
             if let Some(narrowed) = self.narrow(depth, extremes, portal.left, portal.right) {
