@@ -101,6 +101,29 @@ fn a_step_into_a_low_passage_needs_room_for_the_player_and_no_more() {
 }
 
 #[test]
+fn a_step_under_which_the_head_has_no_room_is_a_wall() {
+    // No room to be lifted where it stands, none where it would stand.
+    for (here, there) in [(60.0, 120.0), (120.0, 16.0 + 55.875)] {
+        let step = |x, _| if x < 8 { open(0.0, Some(here)) } else { open(16.0, Some(there)) };
+        let passage = chunk_of(ORIGIN, step);
+        let mover = Mover::standing(Position { x: 495.0, y: 0.0, z: 500.0 });
+        let slid = slide_in(&passage, mover, (PACE, 1.0));
+        assert_eq!(slid.mover, Mover::standing(Position { x: 496.0, y: 0.0, z: 501.0 }));
+        assert!(slid.blocked && !slid.stepped_up && !slid.freed, "{slid:?}");
+    }
+}
+
+#[test]
+fn nobody_steps_up_in_the_air() {
+    let ledge = chunk_of(ORIGIN, |x, _| open(if x < 8 { 0.0 } else { 32.0 }, None));
+    let start = Position { x: 495.0, y: 30.0, z: 500.0 };
+    let falling = Mover { on_ground: false, ..Mover::standing(start) };
+    let slid = slide_in(&ledge, falling, (PACE, 0.0));
+    assert!(slid.blocked && !slid.stepped_up && slid.mover.position.y < 30.0);
+    assert_eq!(slid.mover.position.x, 496.0);
+}
+
+#[test]
 fn stairs_are_climbed_while_a_wall_is_leaned_against() {
     // A stairway one cell wide along z; the wish goes into its eastern wall as much as up.
     let stairs =
