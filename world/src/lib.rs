@@ -68,5 +68,5 @@ pub use slide::{
 pub use spawn::spawn_chunk;
 pub use sweep::{HALF_EXTENT_UNITS_MAX, Hit, Loaded, Normal, REACH_UNITS};
 pub use topology::Topology;
-pub use trace::{HalfExtents, Trace, contents, trace};
+pub use trace::{HalfExtents, Trace, contents, material, trace};
 pub use visibility::{LeafSet, OPENINGS_MAX, Opening, Table, Visibility};

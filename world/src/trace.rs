@@ -4,7 +4,7 @@
 //! unit once, and everything after that is whole numbers. Rock reaches down for ever under a floor and
 //! up for ever over a ceiling; a chunk that is not there is solid.
 
-use crate::chunk::Contents;
+use crate::chunk::{Child, Chunk, Contents, Face, Leaf, Plane};
 use crate::coord::{ChunkCoord, FIXED_PER_UNIT, LocalPoint, Position};
 use crate::lattice::{Frame, GRAINS_PER_UNIT, grains};
 use crate::sweep::{Contact, HALF_EXTENT_UNITS_MAX, Hit, Loaded, Normal, REACH_GRAINS, Sweep};
@@ -108,6 +108,67 @@ pub fn contents<'a>(chunk_at: &impl Fn(ChunkCoord) -> Option<Loaded<'a>>, at: Po
         !loaded.open_doors.contains(*index) && within && (low[2]..high[2]).contains(&z)
     };
     (0..loaded.chunk.doors().len()).find(is_in_door).map(|index| Hit::Door(coord, index))
+}
+
+/// What a surface is made of: that of the face at a place, looked at from the side to which `normal` points.
+/// A place up to 1/16 unit off the surface will do, so the end of a sight line does. `None` where no face
+/// is: in the air, in rock, on a door, in a chunk that is not there, over the chunk's height.
+///
+/// ```
+/// use ninefold_world::{Axis, Chunk, ChunkCoord, Loaded, Normal, Position, material};
+///
+/// let chunk = Chunk::safe(ChunkCoord::new(0, 0));
+/// let up = Normal { axis: Axis::Y, sign: 1 };
+/// let feet = Position { x: 8.0, y: 0.0, z: 8.0 };
+/// assert_eq!(material(&|_| Some(Loaded::from(&chunk)), feet, up), Some(9)); // grass
+/// ```
+pub fn material<'a>(
+    chunk_at: &impl Fn(ChunkCoord) -> Option<Loaded<'a>>,
+    at: Position,
+    normal: Normal,
+) -> Option<u8> {
+    let axis = normal.axis as usize;
+    let faces_back = normal.sign < 0;
+    // The chunk and the box of air in front of it: a wall on an edge belongs to the chunk that sees it.
+    let mut air = [at.x, at.y, at.z];
+    let surface = (air[axis] * f64::from(FIXED_PER_UNIT)).round();
+    air[axis] = (surface + if faces_back { -0.5 } else { 0.5 }) / f64::from(FIXED_PER_UNIT);
+    let [x, y, z] = air;
+    let chunk = chunk_at(Position { x, y, z }.chunk()?)?.chunk;
+    let (x0, z0) = chunk.coord().origin();
+    let local = [x - x0, y, z - z0].map(|units| (units * f64::from(FIXED_PER_UNIT)).floor() as i16);
+    let leaf = leaf_at(chunk, local)?;
+    let distance = local[axis] + i16::from(faces_back);
+    let wanted = Plane { axis: normal.axis, faces_back, distance };
+    let faces = &chunk.faces()[usize::from(leaf.first_face)..][..usize::from(leaf.faces)];
+    let is_there = |face: &&Face| {
+        let corners = face.vertices.map(|vertex| chunk.vertices()[usize::from(vertex)]);
+        chunk.planes()[usize::from(face.plane)] == wanted
+            && (0..3).filter(|i| *i != axis).all(|i| {
+                let along = corners.map(|corner| corner[i]);
+                let low = along.into_iter().min().expect("a face has corners");
+                let high = along.into_iter().max().expect("a face has corners");
+                (low..high).contains(&local[i])
+            })
+    };
+    faces.iter().find(is_there).map(|face| face.material)
+}
+
+/// The box of air that a point of the chunk is in.
+fn leaf_at(chunk: &Chunk, at: [i16; 3]) -> Option<&Leaf> {
+    let mut child = chunk.nodes().first().map_or(Child::Solid, |_| Child::Node(0));
+    // A child comes after its parent, so this ends.
+    loop {
+        match child {
+            Child::Solid => return None,
+            Child::Leaf(index) => return chunk.leaves().get(usize::from(index)),
+            Child::Node(index) => {
+                let node = &chunk.nodes()[usize::from(index)];
+                let plane = chunk.planes()[usize::from(node.plane)];
+                child = if at[plane.axis as usize] < plane.distance { node.back } else { node.front };
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::grid::tests::coords;
 use crate::hash::Random;
 use crate::scratch::Scratch;
 use crate::sweep::REACH_UNITS;
+use crate::topology::Topology;
 
 const ORIGIN: ChunkCoord = ChunkCoord::new(0, 0);
 const BOX: HalfExtents = HalfExtents { x: 4.0, y: 8.0, z: 4.0 };
@@ -244,4 +245,53 @@ fn a_player_has_room_where_it_comes_into_the_world() {
             assert!(!trace.started_inside, "{coord:?} {feet:?}");
         }
     }
+}
+
+/// Whatever a line of sight ends at has a face there, and that is made of what the cell before it says.
+#[test]
+fn every_surface_that_is_hit_has_the_material_of_its_cell() {
+    let (world, mut scratch) = (BspWorld::new(9), Scratch::default());
+    let mut random = Random::new(4);
+    let mut seen = [0; 3];
+    for coord in coords(80) {
+        let ring: Vec<Chunk> = Topology::Plane.ring(coord).map(|c| world.generate(c, &mut scratch)).collect();
+        let chunk_at = |c: ChunkCoord| ring.iter().find(|chunk| chunk.coord() == c).map(Loaded::from);
+        for salt in 0..40 {
+            let feet = ring[0].spawn(salt);
+            let mut away = |most: i32| f64::from(random.range(-1_000 * most, 1_000 * most)) / 1_000.0;
+            let from = at(feet.x + away(30), (feet.y + 20.0).min(127.0), feet.z + away(30));
+            // Rock under the sky has faces as high as the chunk and no higher.
+            let to = at(from.x + away(900), (from.y + away(60)).min(127.0), from.z + away(900));
+            let hit = trace(&chunk_at, from, to, HalfExtents::POINT);
+            let (Some(Hit::Rock(_)), Some(normal)) = (hit.hit, hit.normal) else { continue };
+            // The small box may hang over an edge, and its middle see another surface than its side.
+            let off_planes = |v: f64| (v * 8.0 - (v * 8.0).round()).abs() > 2.0 / 128.0;
+            let along = [hit.end.x, hit.end.y, hit.end.z];
+            if !(0..3).all(|i| i == normal.axis as usize || off_planes(along[i])) {
+                continue;
+            }
+            let found = material(&chunk_at, hit.end, normal);
+            let before = hit.end.chunk().expect("it is in the world");
+            let (x0, z0) = before.origin();
+            let cell = |along: f64| (along / 64.0) as usize;
+            let cell = world.grid(before).at(cell(hit.end.x - x0), cell(hit.end.z - z0));
+            let open = *cell.open().expect("it came through air");
+            let expected = match normal {
+                Normal { axis: Axis::Y, sign: 1 } => [open.floor_material; 2],
+                Normal { axis: Axis::Y, .. } => [open.ceiling_material; 2],
+                _ => [open.wall_material, open.cliff_material],
+            };
+            assert!(found.is_some_and(|m| expected.contains(&m)), "{from:?} {to:?} {hit:?}: {found:?}");
+            seen[normal.axis as usize] += 1;
+            // Nothing in the middle of the air.
+            let half = at((from.x + hit.end.x) / 2.0, from.y, (from.z + hit.end.z) / 2.0);
+            if (half.x - hit.end.x).abs() > 1.0 && (half.z - hit.end.z).abs() > 1.0 && normal.axis != Axis::Y
+            {
+                let is_boundary = |v: f64| (v / 64.0 - (v / 64.0).round()).abs() < 0.01;
+                let on_plane = if normal.axis == Axis::X { is_boundary(half.x) } else { is_boundary(half.z) };
+                assert!(on_plane || material(&chunk_at, half, normal).is_none());
+            }
+        }
+    }
+    assert!(seen.iter().all(|n| *n > 200), "{seen:?}");
 }
