@@ -354,13 +354,13 @@ mod tests {
     }
 
     #[test]
-    fn contents_and_columns_are_the_grids_at_random_points() {
+    fn contents_and_columns_are_the_grids_at_a_million_points() {
         let world = BspWorld::new(9);
         let mut scratch = Scratch::default();
         let mut random = Random::new(1);
-        for coord in coords(1_000) {
+        for coord in coords(2_000) {
             let (grid, chunk) = (world.grid(coord), world.generate(coord, &mut scratch));
-            for _ in 0..200 {
+            for _ in 0..500 {
                 let mut along = |limit: i16| random.range(0, i32::from(limit) - 1) as i16;
                 let at = LocalPoint { x: along(CHUNK_FIXED), y: along(HEIGHT_FIXED), z: along(CHUNK_FIXED) };
                 assert_eq!(chunk.contents(at), expected(&grid, at), "{coord:?} {at:?}");
