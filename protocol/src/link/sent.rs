@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
+use super::congestion::PacketState;
 use crate::limits::SENT_PACKETS_MAX;
 use crate::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ pub(super) struct Sent<T> {
     pub reliable: bool,
     /// Its own acknowledgement told of everything remembered below this number.
     pub acks_below: u64,
+    /// What the delivery-rate estimator wants to know of it again.
+    pub delivery: PacketState,
     pub tokens: SmallVec<[T; 1]>,
 }
 
@@ -164,6 +167,7 @@ mod tests {
             eliciting: true,
             reliable: false,
             acks_below: 0,
+            delivery: PacketState::default(),
             tokens: SmallVec::from_slice(&[token]),
         }
     }

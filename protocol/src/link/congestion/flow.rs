@@ -1,0 +1,169 @@
+//! [`Flow`]: a link's side of congestion control. It gathers what a tick's acknowledgements and losses tell
+//! and hands it to the controller once.
+
+use super::controller::{AckSample, CongestionConfig, Control, Controller, LossSample};
+use super::delivery::{DeliveryRate, PacketState};
+use super::loss::LossMeter;
+use super::pacer::Pacer;
+use crate::link::rtt::Rtt;
+use crate::link::sent::Sent;
+use crate::time::{Duration, Instant};
+
+/// Without any acknowledgement for so many probe timeouts the line is taken for dead.
+const SILENCE_PROBE_TIMEOUTS: u64 = 2;
+
+/// What is known of a flow, to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowStats {
+    /// The path's round trip as last measured, the peer's delay taken off.
+    pub path_rtt: Option<Duration>,
+    /// The smallest of late: what the path and its queues take.
+    pub standing_rtt: Option<Duration>,
+    /// Bytes a second that packets are paced at.
+    pub rate_bytes_s: u64,
+    /// Bytes that may be in flight.
+    pub window_bytes: u64,
+    /// The last delivery rate that was measured, in bytes a second.
+    pub delivery_rate_bytes_s: u64,
+    /// Loss of the last few hundred packets, of a thousand.
+    pub loss_permille: u64,
+}
+
+/// One link's flow.
+#[derive(Debug, Clone)]
+pub(in crate::link) struct Flow {
+    controller: Control,
+    delivery: DeliveryRate,
+    pacer: Pacer,
+    batch: Batch,
+    /// Until when the owner last had more to send than it was allowed.
+    limited_until: Option<Instant>,
+    /// When the peer last acknowledged something new, or the first packet left after it had acknowledged all.
+    heard_at: Instant,
+    silent: bool,
+    // to be shown
+    loss: LossMeter,
+    path_rtt: Option<Duration>,
+    delivery_rate_bytes_s: u64,
+}
+
+/// Acknowledgements since the last tick.
+#[derive(Debug, Clone, Copy, Default)]
+struct Batch {
+    acked_bytes: u64,
+    /// Sum over those of when they left, in byte-microseconds.
+    left_at_sum: u128,
+    newest_sent_at: Instant,
+    path_rtt: Option<Duration>,
+}
+
+impl Flow {
+    pub fn new(now: Instant, config: CongestionConfig) -> Self {
+        Flow {
+            controller: Control::new(config),
+            delivery: DeliveryRate::new(now),
+            pacer: Pacer::new(now),
+            batch: Batch::default(),
+            limited_until: None,
+            heard_at: now,
+            silent: false,
+            loss: LossMeter::default(),
+            path_rtt: None,
+            delivery_rate_bytes_s: 0,
+        }
+    }
+
+    /// Bytes that may be planned for the time from now to `until`.
+    pub fn budget_bytes(&self, now: Instant, until: Instant, in_flight_bytes: u64) -> u64 {
+        let paced = self.pacer.budget_bytes(now, until, self.controller.rate_bytes_s());
+        paced.min(self.controller.window_bytes().saturating_sub(in_flight_bytes))
+    }
+
+    /// When a packet leaves that is decided on now.
+    pub fn departure(&self, now: Instant) -> Instant {
+        self.pacer.departure(now)
+    }
+
+    /// The owner has more to send until then than the budget allows.
+    pub fn on_limited(&mut self, until: Instant) {
+        self.limited_until = Some(until);
+    }
+
+    /// The owner has nothing more to send.
+    pub fn on_app_limited(&mut self, in_flight_bytes: u64) {
+        self.delivery.on_app_limited(in_flight_bytes);
+    }
+
+    /// A packet that the peer has to acknowledge leaves; `in_flight_bytes` do not count it yet.
+    pub fn on_sent(&mut self, at: Instant, bytes: u64, in_flight_bytes: u64) -> PacketState {
+        if in_flight_bytes == 0 {
+            self.heard_at = self.heard_at.max(at);
+        }
+        self.pacer.on_sent(at, bytes, self.controller.rate_bytes_s());
+        self.controller.on_sent(at, bytes, in_flight_bytes + bytes);
+        self.delivery.on_sent(at, in_flight_bytes == 0)
+    }
+
+    /// A packet was acknowledged for the first time, in a frame that came at `now` and had waited for
+    /// `ack_delay` at the peer.
+    pub fn on_acked<T>(&mut self, now: Instant, ack_delay: Duration, packet: &Sent<T>) {
+        let bytes = packet.bytes.into();
+        self.delivery.on_acked(&packet.delivery, packet.at, bytes, now - ack_delay);
+        self.batch.acked_bytes += bytes;
+        self.batch.left_at_sum += u128::from(bytes) * u128::from(packet.at.as_us());
+        self.batch.newest_sent_at = self.batch.newest_sent_at.max(packet.at);
+        self.heard_at = self.heard_at.max(now);
+        self.loss.on_acked(bytes);
+    }
+
+    /// A round trip was measured.
+    pub fn on_rtt(&mut self, measured: Duration, ack_delay: Duration) {
+        let path = measured - ack_delay.min(measured);
+        self.path_rtt = Some(path);
+        self.batch.path_rtt = Some(self.batch.path_rtt.map_or(path, |rtt| rtt.min(path)));
+    }
+
+    /// A packet was found lost.
+    pub fn on_lost(&mut self, sent_at: Instant, bytes: u64) {
+        self.controller.on_lost(&LossSample { sent_at, bytes });
+        self.loss.on_lost(bytes);
+    }
+
+    /// Hands what the last tick brought to the controller.
+    pub fn on_tick(&mut self, now: Instant, rtt: &Rtt, in_flight_bytes: u64) {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.acked_bytes > 0 {
+            self.silent = false;
+            let left_at = Instant::from_us((batch.left_at_sum / u128::from(batch.acked_bytes)) as u64);
+            let delivery = self.delivery.sample(batch.path_rtt.unwrap_or_default().scaled(1, 2));
+            if let Some(sample) = delivery {
+                self.delivery_rate_bytes_s = sample.rate_bytes_s;
+            }
+            self.controller.on_ack(&AckSample {
+                now,
+                acked_bytes: batch.acked_bytes,
+                path_rtt: batch.path_rtt,
+                loop_time: now.since(left_at),
+                delivery,
+                is_limited: self.limited_until.is_some_and(|at| at >= batch.newest_sent_at),
+            });
+        } else if in_flight_bytes > 0 && !self.silent {
+            let wait = rtt.probe_timeout().scaled(SILENCE_PROBE_TIMEOUTS, 1);
+            if now.since(self.heard_at) >= wait {
+                self.silent = true;
+                self.controller.on_silence(now);
+            }
+        }
+    }
+
+    pub fn stats(&self) -> FlowStats {
+        FlowStats {
+            path_rtt: self.path_rtt,
+            standing_rtt: self.controller.standing_rtt(),
+            rate_bytes_s: self.controller.rate_bytes_s(),
+            window_bytes: self.controller.window_bytes(),
+            delivery_rate_bytes_s: self.delivery_rate_bytes_s,
+            loss_permille: self.loss.permille(),
+        }
+    }
+}
