@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 
+use ninefold_protocol::link::congestion::CongestionConfig;
 use ninefold_protocol::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -43,6 +44,11 @@ impl Config {
             active_fragments_per_tick: self.active_fragments_per_tick as usize,
             neighbour_fragments_per_tick: self.neighbour_fragments_per_tick as usize,
             in_flight_bytes_max: self.in_flight_bytes_max as usize,
+            congestion: CongestionConfig {
+                mode: self.congestion_control,
+                rate_min_bytes_s: self.client_rate_min_bytes_s,
+                rate_max_bytes_s: self.client_rate_max_bytes_s,
+            },
             known_chunks_max: self.client_cache_chunks_max as usize,
             take_in_chunks_per_tick: self.take_in_chunks_per_tick as usize,
             take_in_time_per_tick: Duration::from_us(self.take_in_us_per_tick.into()),
@@ -85,6 +91,9 @@ impl Config {
         }
         if self.public_addrs.iter().any(|address| address.ip().is_unspecified()) {
             return fault("public_addrs", "an address that means every address cannot be connected to");
+        }
+        if self.client_rate_min_bytes_s > self.client_rate_max_bytes_s {
+            return fault("client_rate_min_bytes_s", "above client_rate_max_bytes_s; lower it or raise that");
         }
         if self.log_filter().is_none() {
             return fault("log", "use off, error, warn, info, debug or trace, or part=level for some parts");

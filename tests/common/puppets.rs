@@ -49,6 +49,8 @@ pub struct Stage {
     pub now: Instant,
     end: TickEnd,
     carrier: CarrierEnd,
+    /// The way to all clients, if they share one.
+    shared: Option<Line<(usize, Vec<u8>)>>,
     profile: Profile,
     seed: u64,
     period: Duration,
@@ -65,6 +67,7 @@ impl Stage {
             now: Instant::ZERO,
             end,
             carrier,
+            shared: None,
             profile: Profile::default(),
             seed,
             period,
@@ -130,7 +133,11 @@ impl Stage {
 
     /// Hands the tick one packet in a client's name.
     pub fn inject(&mut self, index: usize, packet: &[u8]) {
-        let arrival = Arrival::Packet(self.puppets[index].connection);
+        self.arrive(index, self.now, packet);
+    }
+
+    fn arrive(&mut self, index: usize, at: Instant, packet: &[u8]) {
+        let arrival = Arrival::Packet { connection: self.puppets[index].connection, at };
         self.carrier.arrivals.push(arrival, packet).expect("the lane has room");
     }
 
@@ -148,6 +155,7 @@ impl Stage {
     /// What the clients do before the tick.
     pub fn before(&mut self) {
         self.now += self.period;
+        self.deliver();
         let mut buffer = [0; PACKET_BYTES_MAX];
         for index in 0..self.puppets.len() {
             let puppet = &mut self.puppets[index];
@@ -165,8 +173,10 @@ impl Stage {
             let built = packet.finish().expect("it has an input in it");
             let packet = buffer[..built.head_bytes].to_vec();
             puppet.up.send(self.now.as_us(), packet.len(), packet);
-            while let Some(packet) = self.puppets[index].up.poll(self.now.as_us()) {
-                self.inject(index, &packet);
+            let now_us = self.now.as_us();
+            while let Some(due) = self.puppets[index].up.next_due_us().filter(|due| *due <= now_us) {
+                let packet = self.puppets[index].up.poll(due).expect("it is due");
+                self.arrive(index, Instant::from_us(due), &packet);
             }
         }
     }
@@ -176,20 +186,45 @@ impl Stage {
         self.tick.run(self.now, &mut self.end, clock_ns)
     }
 
-    /// What the clients do after the tick.
+    /// What the carrier and the clients do after the tick.
     pub fn after(&mut self) {
         let mut buffer = [0; PACKET_BYTES_MAX];
-        let now_us = self.now.as_us();
+        let mut leaving = Vec::new();
         while let Some((departure, head)) = self.carrier.departures.pop(&mut buffer) {
-            let Departure::Packet { connection, tail } = departure else { continue };
-            let packet = [&head[..], &tail].concat();
-            self.puppets[connection.slot as usize].down.send(now_us, packet.len(), packet);
+            let Departure::Packet { connection, at, tail } = departure else { continue };
+            leaving.push((at, connection.slot as usize, [&head[..], &tail].concat()));
         }
-        for puppet in &mut self.puppets {
-            while let Some(packet) = puppet.down.poll(now_us) {
-                puppet.take(self.now, &packet);
+        // All of them leave before the next tick, each at its time.
+        leaving.sort_by_key(|(at, ..)| *at);
+        for (at, index, packet) in leaving {
+            match &mut self.shared {
+                Some(line) => line.send(at.as_us(), packet.len(), (index, packet)),
+                None => self.puppets[index].down.send(at.as_us(), packet.len(), packet),
+            };
+        }
+        self.deliver();
+    }
+
+    /// Gives the clients what has come by now, each packet at its own time.
+    fn deliver(&mut self) {
+        let now_us = self.now.as_us();
+        if let Some(line) = &mut self.shared {
+            while let Some(due) = line.next_due_us().filter(|due| *due <= now_us) {
+                let (index, packet) = line.poll(due).expect("it is due");
+                self.puppets[index].take(Instant::from_us(due), &packet);
             }
         }
+        for puppet in &mut self.puppets {
+            while let Some(due) = puppet.down.next_due_us().filter(|due| *due <= now_us) {
+                let packet = puppet.down.poll(due).expect("it is due");
+                puppet.take(Instant::from_us(due), &packet);
+            }
+        }
+    }
+
+    /// Sends all clients' packets over one line, behind which each has its own.
+    pub fn share_line(&mut self, profile: Profile) {
+        self.shared = Some(Line::new(profile, self.seed));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::ack::{Ack, AckError, AckRanges, Received};
-use super::congestion::{CongestionConfig, Flow, FlowStats};
+use super::congestion::{Budget, CongestionConfig, Flow, FlowStats};
 use super::packet::PacketBuilder;
 use super::reliable::{self, QueueFull, ReliableError};
 use super::rtt::Rtt;
@@ -161,10 +161,10 @@ impl<T> Link<T> {
         self.flow.stats()
     }
 
-    /// Bytes that congestion control allows to be planned for the time from now to `until`. It is the owner's to
-    /// keep to it: what must not wait goes out all the same, and the rest later.
-    pub fn budget_bytes(&self, now: Instant, until: Instant) -> u64 {
-        self.flow.budget_bytes(now, until, self.sent.bytes_in_flight() as u64)
+    /// What congestion control allows to be planned for the time from now to `until`. It is the owner's to keep
+    /// to it: what must not wait goes out all the same, and the rest later.
+    pub fn budget(&self, now: Instant, until: Instant) -> Budget {
+        self.flow.budget(now, until, self.sent.bytes_in_flight() as u64)
     }
 
     /// When a packet that is paced leaves, to be given to [`Link::packet`] and to the carrier.
@@ -306,7 +306,7 @@ impl<T> Link<T> {
         }
         if let Some(measured) = sample {
             self.rtt.sample(measured, ack.delay);
-            self.flow.on_rtt(measured, ack.delay);
+            self.flow.on_rtt(now, measured, ack.delay);
             self.probes_in_a_row = 0;
             self.probe_due = false;
         }

@@ -6,7 +6,7 @@
 //!            poll_message()            -> reliable messages, in order
 //!            poll_outcome()            -> what the owner's packets carried was acked or lost
 //!  send:     packet(now, buffer) -> PacketBuilder -> frames -> finish()
-//!            budget_bytes(now, until)  -> what may be planned; departure(now) -> when it leaves
+//!            budget(now, until)        -> what may be planned; departure(now) -> when it leaves
 //!  time:     handle_timeout(now), each tick
 //! ```
 //!

@@ -135,9 +135,8 @@ impl Dumbbell {
     /// A flow that begins at `starts_us`; its ticks' phases follow from the seed.
     pub fn pair(&mut self, starts_us: u64, demand: Demand, config: CongestionConfig) -> usize {
         let phase = |n: u64| {
-            let mixed =
-                (self.seed.wrapping_mul(2) + n + 10 * self.flows()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            (mixed >> 40) % TICK_US
+            let mixed = (self.seed << 16 | self.flows() << 8 | n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            ((mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32) % TICK_US
         };
         let pair = Pair {
             server: Link::with_congestion(at(starts_us), config),
@@ -286,14 +285,14 @@ impl Pair {
             }
         }
         let mut out = vec![self.write(at(now), SNAPSHOT, self.snapshot_bytes)];
-        let mut budget = self.server.budget_bytes(at(now), until) as i64;
-        while budget > 0 && self.demand != Demand::Bytes(0) {
+        let mut budget = self.server.budget(at(now), until);
+        while budget.allows(PACKET_BYTES_MAX as u64) && self.demand != Demand::Bytes(0) {
             if let Demand::Bytes(left) = &mut self.demand {
                 *left = left.saturating_sub(BULK_BYTES as u64);
             }
             let departure = self.server.departure(at(now));
             let packet = self.write(departure, BULK, BULK_BYTES);
-            budget -= packet.1.len() as i64;
+            budget.spend(packet.1.len() as u64);
             out.push(packet);
         }
         if self.demand == Demand::Bytes(0) {

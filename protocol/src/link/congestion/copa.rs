@@ -49,6 +49,8 @@ const MIN_RTT_WINDOW: Duration = Duration::from_secs(10);
 /// The standing round trip is the smallest of half a round trip, but of at least this long: a few
 /// acknowledgements, so that jitter is not taken for a queue.
 const STANDING_WINDOW_MIN: Duration = Duration::from_ms(50);
+/// The same in slow start: two acknowledgements.
+const SLOW_START_STANDING_MIN: Duration = Duration::from_ms(20);
 /// A queue shorter than this is empty, whatever the round trips' spread.
 const EMPTY_QUEUE_MAX: Duration = Duration::from_ms(4);
 /// Round trips without an empty queue after which it is found out whose it is.
@@ -195,7 +197,11 @@ impl Copa {
 
     /// The smallest and the largest round trip of late, the smallest of all; `None` before the first.
     fn round_trips(&self, now: Instant) -> Option<RoundTrips> {
-        let standing_window = self.loops(1).scaled(1, 2).max(STANDING_WINDOW_MIN);
+        // A window that doubles has to hear of a queue sooner, at the risk that it was jitter.
+        let standing_window = match self.phase {
+            Phase::SlowStart => self.loops(1).scaled(1, 4).max(SLOW_START_STANDING_MIN),
+            _ => self.loops(1).scaled(1, 2).max(STANDING_WINDOW_MIN),
+        };
         let (standing, _) = self.recent.range_since(now - standing_window)?;
         let (low, high) = self.recent.range_since(now - self.loops(4).max(STANDING_WINDOW_MIN))?;
         let min = self.min_rtt.get()?;

@@ -80,6 +80,12 @@ impl DeliveryRate {
         }
     }
 
+    /// A packet was acknowledged that left too long ago to make a sample.
+    pub fn on_acked_late(&mut self, bytes: u64, received_at: Instant) {
+        self.delivered += bytes;
+        self.delivered_at = self.delivered_at.max(received_at);
+    }
+
     /// The sender has nothing more to send although it could.
     pub fn on_app_limited(&mut self, in_flight_bytes: u64) {
         self.app_limited_until = self.delivered + in_flight_bytes.max(1);

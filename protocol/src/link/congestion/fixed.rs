@@ -1,11 +1,14 @@
 //! The plain fallback: one rate, whatever the line says.
 
 use super::controller::{AckSample, Controller, LossSample};
+use crate::limits::PACKET_BYTES_MAX;
 use crate::time::{Duration, Instant};
 
 /// The window holds what the rate sends in a round trip and this much longer: an outage stops the flow, a
 /// slow acknowledgement does not.
 const WINDOW_SLACK: Duration = Duration::from_ms(250);
+/// However slow, a few packets may be in flight.
+const WINDOW_MIN_BYTES: u64 = 4 * PACKET_BYTES_MAX as u64;
 /// Taken for the round trip until one was measured, and at most.
 const LOOP_MAX: Duration = Duration::from_ms(1_000);
 
@@ -40,7 +43,8 @@ impl Controller for FixedRate {
 
     fn window_bytes(&self) -> u64 {
         let us = (self.loop_time + WINDOW_SLACK).as_us();
-        (u128::from(self.rate_bytes_s) * u128::from(us) / 1_000_000) as u64
+        let bytes = (u128::from(self.rate_bytes_s) * u128::from(us) / 1_000_000) as u64;
+        bytes.max(WINDOW_MIN_BYTES)
     }
 
     fn standing_rtt(&self) -> Option<Duration> {

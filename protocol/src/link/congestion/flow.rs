@@ -4,8 +4,8 @@
 use super::controller::{AckSample, CongestionConfig, Control, Controller, LossSample};
 use super::delivery::{DeliveryRate, PacketState};
 use super::loss::LossMeter;
-use super::pacer::Pacer;
-use crate::link::rtt::Rtt;
+use super::pacer::{Budget, Pacer};
+use crate::link::rtt::{ACK_DELAY_MAX, Rtt};
 use crate::link::sent::Sent;
 use crate::time::{Duration, Instant};
 
@@ -41,6 +41,8 @@ pub(in crate::link) struct Flow {
     /// When the peer last acknowledged something new, or the first packet left after it had acknowledged all.
     heard_at: Instant,
     silent: bool,
+    /// What left before says nothing of the line as it is now: there was a silence.
+    restarted_at: Instant,
     // to be shown
     loss: LossMeter,
     path_rtt: Option<Duration>,
@@ -67,16 +69,19 @@ impl Flow {
             limited_until: None,
             heard_at: now,
             silent: false,
+            restarted_at: now,
             loss: LossMeter::default(),
             path_rtt: None,
             delivery_rate_bytes_s: 0,
         }
     }
 
-    /// Bytes that may be planned for the time from now to `until`.
-    pub fn budget_bytes(&self, now: Instant, until: Instant, in_flight_bytes: u64) -> u64 {
-        let paced = self.pacer.budget_bytes(now, until, self.controller.rate_bytes_s());
-        paced.min(self.controller.window_bytes().saturating_sub(in_flight_bytes))
+    /// What may be planned for the time from now to `until`.
+    pub fn budget(&self, now: Instant, until: Instant, in_flight_bytes: u64) -> Budget {
+        Budget {
+            paced_bytes: self.pacer.budget_bytes(now, until, self.controller.rate_bytes_s()),
+            window_bytes: self.controller.window_bytes().saturating_sub(in_flight_bytes),
+        }
     }
 
     /// When a packet leaves that is decided on now.
@@ -108,17 +113,25 @@ impl Flow {
     /// `ack_delay` at the peer.
     pub fn on_acked<T>(&mut self, now: Instant, ack_delay: Duration, packet: &Sent<T>) {
         let bytes = packet.bytes.into();
-        self.delivery.on_acked(&packet.delivery, packet.at, bytes, now - ack_delay);
+        self.heard_at = self.heard_at.max(now);
+        self.loss.on_acked(bytes);
+        let received_at = now - ack_delay.min(ACK_DELAY_MAX);
+        if packet.at < self.restarted_at {
+            self.delivery.on_acked_late(bytes, received_at);
+            return;
+        }
+        self.delivery.on_acked(&packet.delivery, packet.at, bytes, received_at);
         self.batch.acked_bytes += bytes;
         self.batch.left_at_sum += u128::from(bytes) * u128::from(packet.at.as_us());
         self.batch.newest_sent_at = self.batch.newest_sent_at.max(packet.at);
-        self.heard_at = self.heard_at.max(now);
-        self.loss.on_acked(bytes);
     }
 
-    /// A round trip was measured.
-    pub fn on_rtt(&mut self, measured: Duration, ack_delay: Duration) {
-        let path = measured - ack_delay.min(measured);
+    /// A round trip was measured, that of an acknowledgement that came at `now`.
+    pub fn on_rtt(&mut self, now: Instant, measured: Duration, ack_delay: Duration) {
+        if now - measured < self.restarted_at {
+            return;
+        }
+        let path = measured - ack_delay.min(ACK_DELAY_MAX);
         self.path_rtt = Some(path);
         self.batch.path_rtt = Some(self.batch.path_rtt.map_or(path, |rtt| rtt.min(path)));
     }
@@ -151,6 +164,8 @@ impl Flow {
             let wait = rtt.probe_timeout().scaled(SILENCE_PROBE_TIMEOUTS, 1);
             if now.since(self.heard_at) >= wait {
                 self.silent = true;
+                self.restarted_at = now;
+                self.delivery.on_app_limited(in_flight_bytes);
                 self.controller.on_silence(now);
             }
         }

@@ -24,6 +24,6 @@ pub use copa::{Copa, INITIAL_WINDOW_BYTES};
 pub use delivery::{DeliveryRate, DeliverySample, PacketState};
 pub use fixed::FixedRate;
 pub use flow::FlowStats;
-pub use pacer::{PACER_BURST_MAX, Pacer};
+pub use pacer::{Budget, PACER_BURST_MAX, Pacer};
 
 pub(super) use flow::Flow;

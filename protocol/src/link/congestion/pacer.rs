@@ -12,6 +12,29 @@ pub const PACER_BURST_MAX: Duration = Duration::from_ms(2);
 /// What is sent whether it is due or not (acknowledgements, snapshots) puts off the rest by at most this.
 const DEBT_MAX: Duration = Duration::from_ms(100);
 
+/// What may be planned for a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Budget {
+    /// Bytes that are due. The last packet may overdraw them: the next ones are due later for it.
+    pub paced_bytes: u64,
+    /// Bytes that fit into the window. They are not overdrawn.
+    pub window_bytes: u64,
+}
+
+impl Budget {
+    /// Whether a packet of so many bytes may be planned.
+    pub fn allows(&self, bytes: u64) -> bool {
+        self.paced_bytes > 0 && self.window_bytes >= bytes
+    }
+
+    /// So many bytes are planned.
+    pub fn spend(&mut self, bytes: u64) {
+        self.paced_bytes = self.paced_bytes.saturating_sub(bytes);
+        self.window_bytes = self.window_bytes.saturating_sub(bytes);
+    }
+}
+
 /// The departure times of one flow.
 #[derive(Debug, Clone, Copy)]
 pub struct Pacer {
