@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ninefold::carrier::{self, Arrival, CarrierEnd, ConnectionId, Departure, TickEnd};
-use ninefold::chunk::{ChunkLimits, ChunkService, Inline};
+use ninefold::chunk::{ChunkLimits, ChunkService, GivenUp, Inline, Job, Report, WorkerId, Workshop};
 use ninefold::rules::Rules;
 use ninefold::telemetry::TickTimes;
 use ninefold::tick::Tick;
@@ -21,6 +21,57 @@ use ninefold_client::protocol::link::{Link, LinkError};
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::Generator;
 use ninefold_netem::{Link as Line, Profile};
+
+/// A packet that came.
+#[derive(Debug, Clone, Copy)]
+pub struct Came {
+    pub left_us: u64,
+    pub came_us: u64,
+    pub bytes: u64,
+    /// The chunk whose fragment is in it; without one it has positions or messages.
+    pub fragment_of: Option<ChunkKey>,
+}
+
+/// A packet on its way to a client.
+#[derive(Clone)]
+struct Parcel {
+    index: usize,
+    left_us: u64,
+    packet: Vec<u8>,
+}
+
+/// Makes chunks at once, and makes them as long as a test wants them.
+pub struct Padded {
+    inline: Inline,
+    /// Encoded chunks are filled up to so many bytes; the client must not decode them then.
+    bytes_min: usize,
+}
+
+impl Workshop for Padded {
+    fn submit(&mut self, job: Job) -> Result<(), Job> {
+        self.inline.submit(job)
+    }
+
+    fn poll(&mut self) -> Option<Report> {
+        let mut report = self.inline.poll()?;
+        if let Report::Made { made, .. } = &mut report
+            && made.encoded.len() < self.bytes_min
+        {
+            let mut bytes = made.encoded.to_vec();
+            bytes.resize(self.bytes_min, 0);
+            made.encoded = bytes.into();
+        }
+        Some(report)
+    }
+
+    fn give_up(&mut self, worker: WorkerId, job: Job) -> GivenUp {
+        self.inline.give_up(worker, job)
+    }
+
+    fn workers_alive(&self) -> usize {
+        self.inline.workers_alive()
+    }
+}
 
 /// A client without a socket.
 pub struct Puppet {
@@ -36,21 +87,25 @@ pub struct Puppet {
     /// Chunk and place of the last positions frame.
     pub position: Option<(i32, i32, u16, u16)>,
     pub others: usize,
+    /// Whether [`Puppet::came`] is kept.
+    pub records: bool,
+    /// Packets in the order in which they came.
+    pub came: Vec<Came>,
     up: Line<Vec<u8>>,
-    down: Line<Vec<u8>>,
+    down: Line<Parcel>,
     reassembly: Reassembly,
     inputs: u32,
 }
 
 /// The whole stage.
 pub struct Stage {
-    pub tick: Tick<Inline>,
+    pub tick: Tick<Padded>,
     pub puppets: Vec<Puppet>,
     pub now: Instant,
     end: TickEnd,
     carrier: CarrierEnd,
     /// The way to all clients, if they share one.
-    shared: Option<Line<(usize, Vec<u8>)>>,
+    shared: Option<Line<Parcel>>,
     profile: Profile,
     seed: u64,
     period: Duration,
@@ -58,9 +113,20 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(rules: Rules, generator: Arc<dyn Generator>, seed: u64) -> Stage {
+        Stage::with_chunk_bytes(rules, generator, seed, 0)
+    }
+
+    /// A stage whose encoded chunks have at least so many bytes.
+    pub fn with_chunk_bytes(
+        rules: Rules,
+        generator: Arc<dyn Generator>,
+        seed: u64,
+        bytes_min: usize,
+    ) -> Stage {
         let (end, carrier) = carrier::ends();
         let period = rules.period();
-        let chunks = ChunkService::new(ChunkLimits::default(), Inline::new(generator));
+        let chunks =
+            ChunkService::new(ChunkLimits::default(), Padded { inline: Inline::new(generator), bytes_min });
         Stage {
             tick: Tick::new(rules, chunks),
             puppets: Vec::new(),
@@ -78,19 +144,20 @@ impl Stage {
     pub fn set_line(&mut self, profile: Profile) {
         self.profile = profile;
         for index in 0..self.puppets.len() {
-            let [up, down] = self.lines(index);
+            let (up, down) = self.lines(index);
             // What is under way on the old line arrives first.
             let puppet = &mut self.puppets[index];
             let (old_up, old_down) =
                 (std::mem::replace(&mut puppet.up, up), std::mem::replace(&mut puppet.down, down));
             let now = self.now;
-            rest(old_down).for_each(|packet| puppet.take(now, &packet));
+            rest(old_down).for_each(|parcel| puppet.take(now, &parcel));
             rest(old_up).for_each(|packet| self.inject(index, &packet));
         }
     }
 
-    fn lines(&self, index: usize) -> [Line<Vec<u8>>; 2] {
-        [0, 1].map(|way| Line::new(self.profile.clone(), self.seed ^ (2 * index as u64 + way) << 32))
+    fn lines<U: Clone, D: Clone>(&self, index: usize) -> (Line<U>, Line<D>) {
+        let seed = |way: u64| self.seed ^ (2 * index as u64 + way) << 32;
+        (Line::new(self.profile.clone(), seed(0)), Line::new(self.profile.clone(), seed(1)))
     }
 
     /// Brings a client in; it greets with the next step.
@@ -107,7 +174,7 @@ impl Stage {
             cache_chunks: 512,
         };
         link.send_message(&Message::Hello(hello)).unwrap();
-        let [up, down] = self.lines(index);
+        let (up, down) = self.lines(index);
         self.puppets.push(Puppet {
             connection,
             link,
@@ -117,6 +184,8 @@ impl Stage {
             messages: Vec::new(),
             position: None,
             others: 0,
+            records: false,
+            came: Vec::new(),
             up,
             down,
             reassembly: Reassembly::new(REASSEMBLY_BYTES_MAX),
@@ -197,10 +266,11 @@ impl Stage {
         // All of them leave before the next tick, each at its time.
         leaving.sort_by_key(|(at, ..)| *at);
         for (at, index, packet) in leaving {
-            match &mut self.shared {
-                Some(line) => line.send(at.as_us(), packet.len(), (index, packet)),
-                None => self.puppets[index].down.send(at.as_us(), packet.len(), packet),
-            };
+            let left_us = at.as_us();
+            let bytes = packet.len();
+            let parcel = Parcel { index, left_us, packet };
+            let line = self.shared.as_mut().unwrap_or(&mut self.puppets[index].down);
+            line.send(left_us, bytes, parcel);
         }
         self.deliver();
     }
@@ -210,40 +280,42 @@ impl Stage {
         let now_us = self.now.as_us();
         if let Some(line) = &mut self.shared {
             while let Some(due) = line.next_due_us().filter(|due| *due <= now_us) {
-                let (index, packet) = line.poll(due).expect("it is due");
-                self.puppets[index].take(Instant::from_us(due), &packet);
+                let parcel = line.poll(due).expect("it is due");
+                self.puppets[parcel.index].take(Instant::from_us(due), &parcel);
             }
         }
         for puppet in &mut self.puppets {
             while let Some(due) = puppet.down.next_due_us().filter(|due| *due <= now_us) {
-                let packet = puppet.down.poll(due).expect("it is due");
-                puppet.take(Instant::from_us(due), &packet);
+                let parcel = puppet.down.poll(due).expect("it is due");
+                puppet.take(Instant::from_us(due), &parcel);
             }
         }
     }
 
-    /// Sends all clients' packets over one line, behind which each has its own.
+    /// Sends all clients' packets over one line instead of over one for each.
     pub fn share_line(&mut self, profile: Profile) {
         self.shared = Some(Line::new(profile, self.seed));
     }
 }
 
 /// What is still under way on a line.
-fn rest(mut line: Line<Vec<u8>>) -> impl Iterator<Item = Vec<u8>> {
+fn rest<T: Clone>(mut line: Line<T>) -> impl Iterator<Item = T> {
     std::iter::from_fn(move || line.poll(u64::MAX))
 }
 
 impl Puppet {
-    fn take(&mut self, now: Instant, packet: &[u8]) {
-        let frames: Vec<_> = match self.link.handle_packet(now, packet) {
+    fn take(&mut self, now: Instant, parcel: &Parcel) {
+        let frames: Vec<_> = match self.link.handle_packet(now, &parcel.packet) {
             Ok(frames) => frames.collect(),
             Err(LinkError::Duplicate(_)) => return,
             Err(error) => panic!("our server said what cannot be: {error}"),
         };
+        let mut fragment_of = None;
         for (kind, body) in frames {
             match kind {
                 kind::FRAGMENT => {
                     let fragment = Fragment::parse(body).unwrap();
+                    fragment_of = Some(fragment.key);
                     self.fragments.push((fragment.key, fragment.index));
                     if let Outcome::Complete(whole) = self.reassembly.handle(now, &fragment) {
                         self.chunks.insert(whole.key, (whole.version, whole.bytes));
@@ -257,6 +329,10 @@ impl Puppet {
                 }
                 other => panic!("frame type {other:#x}"),
             }
+        }
+        if self.records {
+            let (left_us, bytes) = (parcel.left_us, parcel.packet.len() as u64);
+            self.came.push(Came { left_us, came_us: now.as_us(), bytes, fragment_of });
         }
         while let Some(raw) = self.link.poll_message() {
             self.messages.push(Message::decode(&raw).unwrap());

@@ -94,12 +94,15 @@ enum Payload {
     Segment(usize, u64, u64),
 }
 
+/// When it leaves, what of the same time leaves first, whose it is, and what it is.
+type Departing = (u64, u64, usize, Vec<u8>);
+
 pub struct Dumbbell {
     pub now_us: u64,
     pub pairs: Vec<Pair>,
     pub greedy: Vec<Greedy>,
     line: Line<Payload>,
-    departures: BinaryHeap<Reverse<(u64, u64, usize, Vec<u8>)>>,
+    departures: BinaryHeap<Reverse<Departing>>,
     order: u64,
     back: Profile,
     seed: u64,

@@ -83,6 +83,7 @@ impl Default for CongestionConfig {
 }
 
 /// The controller of one flow.
+#[expect(clippy::large_enum_variant, reason = "nearly every flow has the large one, and none allocates")]
 #[derive(Debug, Clone)]
 pub enum Control {
     /// Delay-based.

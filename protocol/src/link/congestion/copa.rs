@@ -5,9 +5,9 @@
 //! in the queue it is at rest. The steps double while they go one way.
 //!
 //! ```text
-//!   slow start ──queue above target──▶ steering ──never empty for 5 round trips──▶ draining ──stays──▶ competing
-//!       ▲                                 ▲                                           │  ▲   (target grows,
-//!       └──── silence, long idle ─────────┴───────────────── it was our own ──────────┘  └──  halves on loss)
+//!   slow start ──queue above target──▶ steering ◀──every 2 s, for a round trip or two──▶ draining
+//!       ▲                                 ▲ ▲                                              │ the queue stays:
+//!       └──── silence, long idle ─────────┘ └──────── the queue goes ──── competing ◀──────┘ somebody else's
 //! ```
 //!
 //! What is different here, and why:
@@ -17,8 +17,9 @@
 //!   learnt from what was not offered.
 //! - Rate and window are capped by 1.25 times the delivery rate that was measured while held back: a controller that
 //!   errs fills a queue slowly.
-//! - Copa takes a queue that is never empty for somebody else's. Jitter and slow lines look the same, so the window
-//!   is first closed to what the path holds without a queue: if the queue goes as far as ours should, it was ours.
+//! - Copa takes a queue that is never empty for somebody else's and then competes: its target grows, and shrinks on
+//!   loss. Jitter and slow lines look the same, so the window is first closed to what the path holds without a
+//!   queue: if the queue goes as far as ours should, it was ours. That also shows every flow the empty path.
 //! - Loss alone acts only above 10 %, loss with a full queue always.
 
 use super::controller::{AckSample, Controller, LossSample};
@@ -30,10 +31,11 @@ use crate::time::{Duration, Instant};
 
 const PACKET: u64 = PACKET_BYTES_MAX as u64;
 
-/// In flight before anything is known of the line: a chunk of 32 KiB and a few snapshots.
-pub const INITIAL_WINDOW_BYTES: u64 = 32 * PACKET;
-/// The first window's pace: 10 Mbit/s, of which a line of 5 queues half for as long as it takes.
-const INITIAL_RATE_BYTES_S: u64 = 1_250_000;
+/// In flight before anything is known of the line: a chunk of 32 KiB and a few snapshots, which keep a line of
+/// 5 Mbit/s busy until the first acknowledgement, 75 ms later.
+pub const INITIAL_WINDOW_BYTES: u64 = 40 * PACKET;
+/// The first window's pace: a chunk of 32 KiB in two ticks, and no more than 40 ms of queue on a line of 5 Mbit/s.
+const INITIAL_RATE_BYTES_S: u64 = 1_100_000;
 /// The window never closes further.
 const WINDOW_MIN_BYTES: u64 = 4 * PACKET;
 /// Packets of its own that a flow keeps in the queue: Copa's 1/delta.
@@ -55,15 +57,20 @@ const SLOW_START_STANDING_MIN: Duration = Duration::from_ms(20);
 const EMPTY_QUEUE_MAX: Duration = Duration::from_ms(4);
 /// Round trips without an empty queue after which it is found out whose it is.
 const DRAIN_AFTER_LOOPS: u64 = 5;
-/// Drains begin at whole multiples of this on the sender's clock, so that flows of one server that share a
-/// bottleneck drain together and do not take each other for strangers.
-const DRAIN_EVERY: Duration = Duration::from_secs(1);
+/// Drains begin at whole multiples of this on the sender's clock: flows of one server that share a bottleneck
+/// drain together. So they do not take each other for strangers, and who came later does not take the others'
+/// queue for a part of the path.
+const DRAIN_EVERY: Duration = Duration::from_secs(2);
 /// The same while competing.
 const DRAIN_COMPETING_EVERY: Duration = Duration::from_secs(4);
 /// Round trips that a drain may take to show.
 const DRAIN_LOOPS_MAX: u64 = 2;
+/// Competition that comes back within this is met as it was left.
+const COMPETITION_REMEMBERED: Duration = Duration::from_secs(10);
+/// Paths change in the midst of competition, too.
+const RTT_BEFORE_BELIEVED: Duration = Duration::from_secs(60);
 /// What the target grows by in a round trip while competing.
-const COMPETING_STEP_PACKETS: u64 = 3;
+const COMPETING_STEP_PACKETS: u64 = 4;
 /// Delay that our own bursts make.
 const OWN_BURSTS: Duration = PACER_BURST_MAX;
 /// Delivery rates are remembered for one to two times so many round trips.
@@ -87,7 +94,8 @@ pub struct Copa {
     recent: Recent,
     /// Smoothed time that bytes are in flight, microseconds; 0 before the first acknowledgement.
     loop_us: u64,
-    min_loop: WindowedMin,
+    /// Smoothed part of that which is not the path's: what packets and acknowledgements wait for ticks.
+    ticks_us: u64,
     /// Largest delivery rate of late.
     capacity: RoundsMax,
     limited_at: Instant,
@@ -99,6 +107,11 @@ pub struct Copa {
     epoch_window: u64,
     // competing
     target_packets: u64,
+    /// The target when competition seemed to end, and when that was.
+    left_competition: (u64, Instant),
+    /// The smallest round trip before somebody filled the queue, and until when it is believed: a queue that
+    /// is never empty must not become the measure of an empty one.
+    rtt_before_competition: Option<(u64, Instant)>,
     emptied_at: Instant,
     /// When that was last looked for.
     looked_at: Instant,
@@ -113,11 +126,16 @@ pub struct Copa {
 enum Phase {
     SlowStart,
     Steering,
-    /// Since then; what the window was, and how small the queue must become to have been ours.
+    /// The window is closed for a moment.
     Draining {
         since: Instant,
+        /// What the window was.
         window: u64,
+        /// Whether there is a doubt whose the queue is.
+        was_full: bool,
+        /// Whether it was taken for somebody else's before.
         competing: bool,
+        /// With a queue as small as this it was ours.
         queue_us: u64,
     },
     Competing,
@@ -134,7 +152,7 @@ impl Copa {
             min_rtt: WindowedMin::new(MIN_RTT_WINDOW),
             recent: Recent::new(),
             loop_us: 0,
-            min_loop: WindowedMin::new(MIN_RTT_WINDOW),
+            ticks_us: 0,
             capacity: RoundsMax::default(),
             limited_at: Instant::ZERO,
             velocity: 1,
@@ -143,6 +161,8 @@ impl Copa {
             epoch_at: Instant::ZERO,
             epoch_window: INITIAL_WINDOW_BYTES,
             target_packets: TARGET_PACKETS,
+            left_competition: (TARGET_PACKETS, Instant::ZERO),
+            rtt_before_competition: None,
             emptied_at: Instant::ZERO,
             looked_at: Instant::ZERO,
             loss: LossMeter::default(),
@@ -181,7 +201,9 @@ impl Copa {
         }
         let loop_us = ack.loop_time.as_us().max(1);
         self.loop_us = if self.loop_us == 0 { loop_us } else { (7 * self.loop_us + loop_us) / 8 };
-        self.min_loop.push(now, self.loop_us);
+        if let Some(rtt) = ack.path_rtt {
+            self.ticks_us = (7 * self.ticks_us + loop_us.saturating_sub(rtt.as_us())) / 8;
+        }
         if let Some(sample) = ack.delivery
             && (!sample.app_limited || self.capacity.get().is_some_and(|c| sample.rate_bytes_s > c))
         {
@@ -204,7 +226,12 @@ impl Copa {
         };
         let (standing, _) = self.recent.range_since(now - standing_window)?;
         let (low, high) = self.recent.range_since(now - self.loops(4).max(STANDING_WINDOW_MIN))?;
-        let min = self.min_rtt.get()?;
+        let mut min = self.min_rtt.get()?;
+        if let Some((before, until)) = self.rtt_before_competition
+            && now < until
+        {
+            min = min.min(before);
+        }
         Some(RoundTrips { min, standing, low, high })
     }
 
@@ -264,45 +291,63 @@ impl Copa {
         self.looked_at = now;
         match self.phase {
             Phase::SlowStart => {}
-            Phase::Steering if was_full && is_time => self.drain(now, trips),
+            Phase::Steering if is_time => self.drain(now, trips, was_full),
             Phase::Steering => {}
             Phase::Competing if is_empty => self.found_ours(now),
-            Phase::Competing if was_full && is_time_competing => self.drain(now, trips),
+            Phase::Competing if is_time_competing => self.drain(now, trips, true),
             Phase::Competing => {}
-            Phase::Draining { queue_us, .. } if is_empty || trips.queue_us() <= queue_us => {
-                self.found_ours(now)
-            }
-            Phase::Draining { since, window, competing, .. } => {
-                if now.since(since) > self.loops(DRAIN_LOOPS_MAX) {
+            Phase::Draining { since, window, was_full, competing, queue_us } => {
+                let is_gone = is_empty || trips.queue_us() <= queue_us;
+                if is_gone && now.since(since) > self.loops(1) {
+                    self.found_ours(now);
+                } else if now.since(since) > self.loops(DRAIN_LOOPS_MAX) {
                     self.window = window;
                     self.emptied_at = now;
                     // A queue that jumps as much as it is long is no queue but jitter.
-                    let is_queue = trips.queue_us() >= 2 * trips.spread_us();
+                    let is_queue = was_full && trips.queue_us() >= 2 * trips.spread_us();
                     self.phase = if competing || is_queue { Phase::Competing } else { Phase::Steering };
+                    if self.phase == Phase::Competing && !competing {
+                        self.compete(now, trips);
+                    }
                 }
             }
         }
     }
 
     /// Closes the window to what the path holds without a queue.
-    fn drain(&mut self, now: Instant, trips: RoundTrips) {
-        let (Some(capacity), Some(loop_us)) = (self.capacity.get(), self.min_loop.get()) else {
+    fn drain(&mut self, now: Instant, trips: RoundTrips, was_full: bool) {
+        let Some(capacity) = self.capacity.get() else {
             self.emptied_at = now;
             return;
         };
+        let loop_us = trips.min + self.ticks_us;
         let without_queue = (u128::from(capacity) * u128::from(loop_us) * 9 / 10_000_000) as u64;
         let drained = without_queue.clamp(WINDOW_MIN_BYTES, self.window.max(WINDOW_MIN_BYTES));
         let ours_us = (self.window.saturating_sub(drained)).saturating_mul(1_000_000) / capacity.max(1);
         self.phase = Phase::Draining {
             since: now,
             window: self.window,
+            was_full,
             competing: self.phase == Phase::Competing,
             queue_us: trips.queue_us().saturating_sub(ours_us * 3 / 4),
         };
         self.window = drained;
     }
 
+    /// Somebody who was here a moment ago is met with what it took then.
+    fn compete(&mut self, now: Instant, trips: RoundTrips) {
+        self.rtt_before_competition = Some((trips.min, now + RTT_BEFORE_BELIEVED));
+        let (target, at) = self.left_competition;
+        if now.since(at) < COMPETITION_REMEMBERED {
+            self.target_packets = target;
+        }
+    }
+
     fn found_ours(&mut self, now: Instant) {
+        if self.target_packets > TARGET_PACKETS {
+            self.left_competition = (self.target_packets, now);
+        }
+        self.rtt_before_competition = None;
         self.phase = Phase::Steering;
         self.settle(now);
     }
@@ -336,12 +381,11 @@ impl Copa {
         self.answered_until = ack.now;
     }
 
-    fn keep_bounds(&mut self) {
+    fn keep_bounds(&mut self, trips: RoundTrips) {
         let over_loop = |rate: u64| (u128::from(rate) * u128::from(self.loop_us) / 1_000_000) as u64;
         let mut most = over_loop(self.rate_max).saturating_mul(5) / 4 + WINDOW_MIN_BYTES;
-        if let (Some(capacity), Some(loop_us), Phase::Steering) =
-            (self.capacity.get(), self.min_loop.get(), self.phase)
-        {
+        if let (Some(capacity), Phase::Steering) = (self.capacity.get(), self.phase) {
+            let loop_us = trips.min + self.ticks_us;
             let in_a_loop = (u128::from(capacity) * u128::from(loop_us) / 1_000_000) as u64;
             most = most.min(in_a_loop * 5 / 4 + WINDOW_MIN_BYTES);
         }
@@ -376,17 +420,20 @@ impl Controller for Copa {
 
     fn on_ack(&mut self, ack: &AckSample) {
         self.learn(ack);
-        let Some(trips) = self.round_trips(ack.now) else { return };
         if !ack.is_limited {
             // What the line does to a trickle says nothing of what it does to a flow.
             self.emptied_at = ack.now;
             self.lost_bytes = 0;
+            if let Phase::Draining { window, .. } = self.phase {
+                (self.phase, self.window) = (Phase::Steering, window);
+            }
             if ack.now.since(self.limited_at) > KNOWLEDGE_MAX_AGE {
                 self.start_again(ack.now);
             }
             return;
         }
         self.limited_at = ack.now;
+        let Some(trips) = self.round_trips(ack.now) else { return };
         self.look_for_competition(ack.now, trips);
         let queue_us = trips.queue_us();
         self.answer_loss(ack, queue_us);
@@ -395,7 +442,7 @@ impl Controller for Copa {
             Phase::Steering | Phase::Competing => self.steer(ack, queue_us),
             Phase::Draining { .. } => {}
         }
-        self.keep_bounds();
+        self.keep_bounds(trips);
     }
 
     fn on_lost(&mut self, loss: &LossSample) {
@@ -410,10 +457,11 @@ impl Controller for Copa {
     }
 
     fn rate_bytes_s(&self) -> u64 {
-        let over_loop =
-            |bytes: u64| if self.loop_us == 0 { 0 } else { bytes.saturating_mul(1_000_000) / self.loop_us };
+        // Before the first acknowledgement only the first window's pace counts.
+        let over_loop = |bytes: u64| bytes.saturating_mul(1_000_000).checked_div(self.loop_us).unwrap_or(0);
         let capacity = self.capacity.get().unwrap_or(u64::MAX);
         let rate = match self.phase {
+            Phase::SlowStart if self.window <= INITIAL_WINDOW_BYTES => INITIAL_RATE_BYTES_S,
             Phase::SlowStart => {
                 (2 * over_loop(self.window)).max(INITIAL_RATE_BYTES_S).min(capacity.saturating_mul(5) / 2)
             }
