@@ -477,6 +477,29 @@ mod tests {
     }
 
     #[test]
+    fn answers_that_cannot_be_or_come_again_do_not_move_the_rate() {
+        let (mut a, mut b) = pair();
+        let packets: Vec<_> = (0..8).map(|i| send(&mut a, at(0), i)).collect();
+        packets.iter().for_each(|p| drop(b.handle_packet(at(20), p).unwrap()));
+        let ack = say_ack(&mut b, at(20)).unwrap();
+        a.held_back(at(17));
+        a.handle_packet(at(40), &ack).unwrap();
+        a.handle_timeout(at(40));
+        let (flow, acked) = (a.flow(), a.stats().packets_acked);
+        assert_eq!(acked, 8);
+        for number in 1..200u8 {
+            // The same ranges again, and packets that were never sent.
+            let again = [&[number, 0, 0, 0], &ack[4..]].concat();
+            a.handle_packet(at(41), &again).unwrap();
+            let forged = [200, number, 0, 0, kind::ACK, 9, 0, number + 20, 0, 0, 0, 0, 0, 0, 10, 0];
+            assert!(matches!(a.handle_packet(at(41), &forged), Err(LinkError::AckedUnsent(_))));
+        }
+        a.held_back(at(60));
+        a.handle_timeout(at(57));
+        assert_eq!((a.flow(), a.stats().packets_acked), (flow, acked));
+    }
+
+    #[test]
     fn silence_makes_a_probe_and_answers_stop_it() {
         let (mut a, mut b) = pair();
         let _lost = send(&mut a, at(0), 1);
