@@ -111,4 +111,13 @@ mod tests {
         assert!(Config::default().workers() >= 1);
         assert_eq!(Config { generate_workers: 7, ..Config::default() }.workers(), 7);
     }
+
+    #[test]
+    fn a_floor_above_the_ceiling_is_a_contradiction() {
+        let config =
+            Config { client_rate_min_bytes_s: 50_000, client_rate_max_bytes_s: 40_000, ..Config::default() };
+        assert_eq!(config.contradiction().map(|c| c.0), Some("client_rate_min_bytes_s"));
+        let config = Config { client_rate_max_bytes_s: 50_000, ..config };
+        assert_eq!(config.contradiction(), None);
+    }
 }

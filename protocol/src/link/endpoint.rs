@@ -244,7 +244,7 @@ impl<T> Link<T> {
     /// brought. Each tick.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.detect_lost(now);
-        self.flow.on_tick(now, &self.rtt, self.sent.bytes_in_flight() as u64);
+        self.flow.on_tick(now, self.rtt.probe_timeout(), self.sent.bytes_in_flight() as u64);
         let wait = self.rtt.probe_timeout().scaled(1 << self.probes_in_a_row.min(PROBE_BACKOFF_MAX), 1);
         if self.sent.packets_in_flight() > 0 && now.since(self.last_eliciting_at) >= wait {
             self.probe_due = true;
@@ -295,7 +295,7 @@ impl<T> Link<T> {
             let Link { sent, outbox, outcomes, stats, flow, .. } = self;
             sent.ack(start, end, |settled| {
                 if settled.sent.eliciting {
-                    flow.on_acked(now, ack.delay, &settled.sent);
+                    flow.on_acked(now, ack.delay, &settled.sent.acked());
                 }
                 peer_knows_below = peer_knows_below.max(settled.sent.acks_below);
                 if settled.number == largest && settled.sent.eliciting {
@@ -480,7 +480,9 @@ mod tests {
     fn answers_that_cannot_be_or_come_again_do_not_move_the_rate() {
         let (mut a, mut b) = pair();
         let packets: Vec<_> = (0..8).map(|i| send(&mut a, at(0), i)).collect();
-        packets.iter().for_each(|p| drop(b.handle_packet(at(20), p).unwrap()));
+        for packet in &packets {
+            b.handle_packet(at(20), packet).unwrap();
+        }
         let ack = say_ack(&mut b, at(20)).unwrap();
         a.held_back(at(17));
         a.handle_packet(at(40), &ack).unwrap();

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use super::congestion::PacketState;
+use super::congestion::{AckedPacket, PacketState};
 use crate::limits::SENT_PACKETS_MAX;
 use crate::time::{Duration, Instant};
 
@@ -29,6 +29,13 @@ pub(super) struct Sent<T> {
     /// What the delivery-rate estimator wants to know of it again.
     pub delivery: PacketState,
     pub tokens: SmallVec<[T; 1]>,
+}
+
+impl<T> Sent<T> {
+    /// What congestion control wants to know of it when it was acknowledged.
+    pub fn acked(&self) -> AckedPacket {
+        AckedPacket { sent_at: self.at, bytes: self.bytes.into(), state: self.delivery }
+    }
 }
 
 #[derive(Debug)]

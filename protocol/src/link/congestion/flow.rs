@@ -1,12 +1,11 @@
-//! [`Flow`]: a link's side of congestion control. It gathers what a tick's acknowledgements and losses tell
-//! and hands it to the controller once.
+//! [`Flow`]: a sender's side of congestion control. It gathers what a tick's acknowledgements and losses tell
+//! and hands it to the controller once. It knows no link, so that another transport can drive it as well.
 
 use super::controller::{AckSample, CongestionConfig, Control, Controller, LossSample};
 use super::delivery::{DeliveryRate, PacketState};
 use super::loss::LossMeter;
 use super::pacer::{Budget, Pacer};
-use crate::link::rtt::{ACK_DELAY_MAX, Rtt};
-use crate::link::sent::Sent;
+use crate::link::rtt::ACK_DELAY_MAX;
 use crate::time::{Duration, Instant};
 
 /// Without any acknowledgement for so many probe timeouts the line is taken for dead.
@@ -29,9 +28,21 @@ pub struct FlowStats {
     pub loss_permille: u64,
 }
 
-/// One link's flow.
+/// A packet that was acknowledged for the first time.
+#[derive(Debug, Clone, Copy)]
+pub struct AckedPacket {
+    /// When it left.
+    pub sent_at: Instant,
+    /// Its bytes.
+    pub bytes: u64,
+    /// What [`Flow::on_sent`] gave for it.
+    pub state: PacketState,
+}
+
+/// One sender's flow. The owner tells of each packet with [`Flow::on_sent`], [`Flow::on_acked`] and
+/// [`Flow::on_lost`], and of each tick with [`Flow::on_tick`]; then it plans within [`Flow::budget`].
 #[derive(Debug, Clone)]
-pub(in crate::link) struct Flow {
+pub struct Flow {
     controller: Control,
     delivery: DeliveryRate,
     pacer: Pacer,
@@ -60,6 +71,10 @@ struct Batch {
 }
 
 impl Flow {
+    /// A flow of which nothing is known.
+    ///
+    /// # Panics
+    /// When the configuration's floor is zero or above its ceiling.
     pub fn new(now: Instant, config: CongestionConfig) -> Self {
         Flow {
             controller: Control::new(config),
@@ -111,19 +126,19 @@ impl Flow {
 
     /// A packet was acknowledged for the first time, in a frame that came at `now` and had waited for
     /// `ack_delay` at the peer.
-    pub fn on_acked<T>(&mut self, now: Instant, ack_delay: Duration, packet: &Sent<T>) {
-        let bytes = packet.bytes.into();
+    pub fn on_acked(&mut self, now: Instant, ack_delay: Duration, packet: &AckedPacket) {
+        let AckedPacket { sent_at, bytes, ref state } = *packet;
         self.heard_at = self.heard_at.max(now);
         self.loss.on_acked(bytes);
         let received_at = now - ack_delay.min(ACK_DELAY_MAX);
-        if packet.at < self.restarted_at {
+        if sent_at < self.restarted_at {
             self.delivery.on_acked_late(bytes, received_at);
             return;
         }
-        self.delivery.on_acked(&packet.delivery, packet.at, bytes, received_at);
+        self.delivery.on_acked(state, sent_at, bytes, received_at);
         self.batch.acked_bytes += bytes;
-        self.batch.left_at_sum += u128::from(bytes) * u128::from(packet.at.as_us());
-        self.batch.newest_sent_at = self.batch.newest_sent_at.max(packet.at);
+        self.batch.left_at_sum += u128::from(bytes) * u128::from(sent_at.as_us());
+        self.batch.newest_sent_at = self.batch.newest_sent_at.max(sent_at);
     }
 
     /// A round trip was measured, that of an acknowledgement that came at `now`.
@@ -142,8 +157,9 @@ impl Flow {
         self.loss.on_lost(bytes);
     }
 
-    /// Hands what the last tick brought to the controller.
-    pub fn on_tick(&mut self, now: Instant, rtt: &Rtt, in_flight_bytes: u64) {
+    /// Hands what the last tick brought to the controller. After `probe_timeout` without an answer the owner
+    /// would ask whether anybody is there (RFC 9002 §6.2.1).
+    pub fn on_tick(&mut self, now: Instant, probe_timeout: Duration, in_flight_bytes: u64) {
         let batch = std::mem::take(&mut self.batch);
         if batch.acked_bytes > 0 {
             self.silent = false;
@@ -161,7 +177,7 @@ impl Flow {
                 is_limited: self.limited_until.is_some_and(|at| at >= batch.newest_sent_at),
             });
         } else if in_flight_bytes > 0 && !self.silent {
-            let wait = rtt.probe_timeout().scaled(SILENCE_PROBE_TIMEOUTS, 1);
+            let wait = probe_timeout.scaled(SILENCE_PROBE_TIMEOUTS, 1);
             if now.since(self.heard_at) >= wait {
                 self.silent = true;
                 self.restarted_at = now;
@@ -171,6 +187,7 @@ impl Flow {
         }
     }
 
+    /// What is known, to be shown.
     pub fn stats(&self) -> FlowStats {
         FlowStats {
             path_rtt: self.path_rtt,

@@ -23,7 +23,5 @@ pub use controller::{AckSample, CongestionConfig, Control, Controller, LossSampl
 pub use copa::{Copa, INITIAL_WINDOW_BYTES};
 pub use delivery::{DeliveryRate, DeliverySample, PacketState};
 pub use fixed::FixedRate;
-pub use flow::FlowStats;
+pub use flow::{AckedPacket, Flow, FlowStats};
 pub use pacer::{Budget, PACER_BURST_MAX, Pacer};
-
-pub(super) use flow::Flow;
