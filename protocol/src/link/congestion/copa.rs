@@ -302,11 +302,13 @@ impl Copa {
                     self.found_ours(now);
                 } else if now.since(since) > self.loops(DRAIN_LOOPS_MAX) {
                     self.window = window;
-                    self.emptied_at = now;
                     // A queue that jumps as much as it is long is no queue but jitter.
                     let is_queue = was_full && trips.queue_us() >= 2 * trips.spread_us();
                     self.phase = if competing || is_queue { Phase::Competing } else { Phase::Steering };
-                    if self.phase == Phase::Competing && !competing {
+                    if was_full {
+                        self.emptied_at = now;
+                    }
+                    if is_queue && !competing {
                         self.compete(now, trips);
                     }
                 }
