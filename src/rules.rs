@@ -1,5 +1,6 @@
 //! The numbers that the tick goes by, taken from the configuration once.
 
+use ninefold_protocol::link::congestion::CongestionConfig;
 use ninefold_protocol::time::Duration;
 
 /// What the tick may do and how much of it.
@@ -17,8 +18,10 @@ pub struct Rules {
     pub active_fragments_per_tick: usize,
     /// Fragments of all neighbours together per client and tick.
     pub neighbour_fragments_per_tick: usize,
-    /// Unacknowledged bytes of one client at which chunk fragments wait.
+    /// Unacknowledged bytes of one client at which chunk fragments wait, whatever congestion control says.
     pub in_flight_bytes_max: usize,
+    /// How each client's share of its line is found.
+    pub congestion: CongestionConfig,
     /// Chunks that the server remembers a client to hold.
     pub known_chunks_max: usize,
     /// Finished chunks taken in per tick.

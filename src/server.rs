@@ -27,7 +27,7 @@ use crate::clock::{Due, Monotonic, TickClock, thread_cpu_ns};
 use crate::config::Config;
 use crate::rules::Rules;
 use crate::summary::{Summary, TickReport};
-use crate::telemetry::{Live, TickTelemetry};
+use crate::telemetry::{Line, Live, TickTelemetry};
 use crate::tick::Tick;
 
 /// Commands that may wait for the tick.
@@ -219,12 +219,34 @@ impl TickThread {
         // A doorbell that fails leaves the packets to the carrier's next timer.
         let _ = self.doorbell.wake();
         telemetry.record(&times, lateness, self.rules.period());
+        if self.tick.number().is_multiple_of(self.rules.tick_rate_hz.into()) {
+            self.show_lines(telemetry);
+        }
         self.live.clients.store(self.tick.clients() as u64, Ordering::Relaxed);
         self.live.ticks.store(telemetry.ticks, Ordering::Relaxed);
         self.live.tick_ns.store(times.total_ns(), Ordering::Relaxed);
         self.live.overruns.store(telemetry.overruns, Ordering::Relaxed);
         self.live.chunks_delivered.store(self.tick.counters().chunks_delivered, Ordering::Relaxed);
         self.live.chunks_generated.store(self.tick.chunks().counters().made, Ordering::Relaxed);
+    }
+}
+
+impl TickThread {
+    /// Shows every client's line.
+    fn show_lines(&self, telemetry: &mut TickTelemetry) {
+        let lines = self.tick.sessions().map(|session| Line {
+            client_id: session.client_id,
+            flow: session.link.flow(),
+            in_flight_bytes: session.link.bytes_in_flight() as u64,
+        });
+        for rtt in self.tick.sessions().filter_map(|s| s.link.flow().path_rtt) {
+            telemetry.round_trip.record_us(rtt.as_us());
+        }
+        // Somebody reads: they have the last second's.
+        if let Ok(mut shown) = self.live.lines.try_lock() {
+            shown.clear();
+            shown.extend(lines);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use ninefold_protocol::time::Instant;
 use ninefold_world::{ChunkCoord, LocalPosition, Mover, Position};
 
 use crate::carrier::ConnectionId;
+use crate::rules::Rules;
 use crate::sending::Token;
 use crate::telemetry::Counters;
 use crate::view::View;
@@ -64,13 +65,13 @@ pub enum Stage {
 
 impl Session {
     /// A client that has just connected.
-    pub fn new(now: Instant, connection: ConnectionId, client_id: u64, known_chunks_max: usize) -> Self {
+    pub fn new(now: Instant, connection: ConnectionId, client_id: u64, rules: &Rules) -> Self {
         let origin = ChunkCoord { cx: 0, cz: 0 };
         Session {
             connection,
             client_id,
             stage: Stage::Greeting,
-            link: Link::new(now),
+            link: Link::with_congestion(now, rules.congestion),
             packets_this_tick: 0,
             requests_this_tick: 0,
             input: Input::default(),
@@ -79,7 +80,7 @@ impl Session {
             local: LocalPosition { chunk: origin, x: 0, y: 0, z: 0 },
             local_told: LocalPosition { chunk: origin, x: 0, y: 0, z: 0 },
             heading: (0.0, 0.0),
-            view: View::new(known_chunks_max),
+            view: View::new(rules.known_chunks_max),
             repeats_left: 0,
             others_offset: 0,
         }
@@ -173,7 +174,8 @@ mod tests {
     use super::*;
 
     fn session(slot: u32, generation: u32) -> Session {
-        Session::new(Instant::ZERO, ConnectionId { slot, generation }, 7, 512)
+        let rules = crate::config::Config::default().rules(0);
+        Session::new(Instant::ZERO, ConnectionId { slot, generation }, 7, &rules)
     }
 
     #[test]

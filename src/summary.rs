@@ -59,6 +59,7 @@ impl fmt::Display for Summary {
             writeln!(f, "    {:<10}{}", phase.name(), histogram.percentiles())?;
         }
         writeln!(f, "  {:<12}{}", "starts late", telemetry.lateness.percentiles())?;
+        writeln!(f, "  {:<12}{}", "round trip", telemetry.round_trip.percentiles())?;
         writeln!(f, "  {:<12}{}", "generate", generate.percentiles())?;
         write!(
             f,

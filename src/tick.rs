@@ -70,7 +70,7 @@ impl<W: Workshop> Tick<W> {
         phase::replicate(tick, sessions, crowd, plan);
         lap.end(Phase::Replicate);
         let room = carrier.departures.room(PACKET_BYTES_MAX).saturating_sub(sessions.len());
-        phase::stream(tick, rules, room, sessions, plan, counters);
+        phase::stream(now, tick, rules, room, sessions, plan, counters);
         lap.end(Phase::Stream);
         phase::egress(now, plan, sessions, &mut carrier.departures, departed, counters);
         if tick.is_multiple_of(SWEEP_TICKS) {

@@ -115,14 +115,17 @@ fn unknown_frames_and_messages_are_skipped_and_what_is_behind_them_counts() {
 #[test]
 fn ceilings_hold_in_every_tick() {
     let rules = Rules { active_fragments_per_tick: 1, neighbour_fragments_per_tick: 2, ..rules() };
-    let mut stage = Stage::new(rules, Arc::new(BspWorld::new(9)), 1);
+    let mut stage = Stage::new(rules.clone(), Arc::new(BspWorld::new(9)), 1);
     let me = stage.join();
-    for _ in 0..60 {
-        let before = stage.puppets[me].fragments.len();
-        stage.step();
-        let came = &stage.puppets[me].fragments[before..];
-        let active = came.iter().filter(|f| f.0 == key(0, 0)).count();
-        assert!(active <= 1 && came.len() - active <= 2, "{came:?}");
+    stage.puppets[me].records = true;
+    stage.steps(60);
+    let period_us = rules.period().as_us();
+    for tick in 0..60 {
+        let fragments = stage.puppets[me].came.iter().filter(|c| c.fragment_of.is_some());
+        let left = fragments.filter(|c| c.left_us / period_us == tick);
+        let (active, neighbours): (Vec<&puppets::Came>, Vec<_>) =
+            left.partition(|c| c.fragment_of == Some(key(0, 0)));
+        assert!(active.len() <= 1 && neighbours.len() <= 2, "{active:?} {neighbours:?}");
     }
     assert_eq!(stage.puppets[me].chunks.len(), 9);
 }

@@ -11,10 +11,12 @@
 //! Both ways are a [`lane`]: bounded, lock-free, one writer and one reader. A carrier whose arrivals lane
 //! is full drops packets and counts them; the tick asks for room before it writes departures.
 
+pub mod held;
 pub mod lane;
 pub mod udp;
 
 use bytes::Bytes;
+use ninefold_protocol::time::Instant;
 
 /// One session of a carrier: a slot that is used again, and how often it was used before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +38,12 @@ pub enum Arrival {
         client_id: u64,
     },
     /// A packet came.
-    Packet(ConnectionId),
+    Packet {
+        /// Whose.
+        connection: ConnectionId,
+        /// When: the tick that takes it comes later, and a round trip must not depend on that.
+        at: Instant,
+    },
     /// The session has ended.
     Disconnected(ConnectionId),
 }
@@ -48,6 +55,8 @@ pub enum Departure {
     Packet {
         /// Whose.
         connection: ConnectionId,
+        /// When it is to leave. The carrier keeps to it within about a millisecond.
+        at: Instant,
         /// Bytes shared with other packets; copied once, into the sealed packet.
         tail: Bytes,
     },

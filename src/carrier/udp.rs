@@ -1,7 +1,7 @@
 //! The UDP carrier: one socket, one thread, NETCODE 1.02 sessions.
 //!
 //! The thread waits for datagrams, the tick's doorbell or the next timer. It opens what comes, hands
-//! packets to the tick, seals what the tick wrote, and sends runs of equally long datagrams to one client
+//! packets to the tick, seals what the tick wrote when it is due, and sends runs of equally long datagrams to one client
 //! with one call (GSO) where the kernel can.
 
 use std::collections::VecDeque;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use bytes::Bytes;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 use ninefold_protocol::connection::{
@@ -21,6 +22,7 @@ use ninefold_protocol::time::{Duration, Instant};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::held::{HELD_MAX, Held};
 use super::{Arrival, CarrierEnd, ConnectionId, Departure};
 use crate::clock::Monotonic;
 use crate::telemetry::Live;
@@ -38,6 +40,11 @@ const RUN_BYTES_MAX: usize = 65_535 - 48;
 /// Comings and goings that may wait for room in the lane; at so many nothing more is read until the tick has
 /// taken some, and the kernel's buffer decides what is lost.
 const WAITING_MAX: usize = 1 << 16;
+/// A packet may leave this much before its time: waiting is in whole milliseconds, so it is early as often
+/// as late.
+const DEPARTURE_EARLY_MAX: Duration = Duration::from_us(500);
+/// From so much on a held packet counts as late.
+const DEPARTURE_LATE_MIN: Duration = Duration::from_ms(2);
 /// The thread looks at its timers at least this often.
 const WAIT_MAX: Duration = Duration::from_ms(100);
 
@@ -76,6 +83,10 @@ pub struct UdpReport {
     pub arrivals_dropped: u64,
     /// Packets for sessions that had ended.
     pub departures_stale: u64,
+    /// Packets that were held until they were due.
+    pub departures_held: u64,
+    /// Held packets that left more than 2 ms after their time.
+    pub departures_late: u64,
     /// Failed receive calls.
     pub receive_errors: u64,
     /// What the connection layer counted.
@@ -86,7 +97,7 @@ pub struct UdpReport {
 
 impl UdpReport {
     /// Every count of the carrier itself with its name.
-    pub fn each(&self) -> [(&'static str, u64); 9] {
+    pub fn each(&self) -> [(&'static str, u64); 11] {
         [
             ("datagrams_in", self.datagrams_in),
             ("bytes_in", self.bytes_in),
@@ -96,6 +107,8 @@ impl UdpReport {
             ("send_errors", self.send_errors),
             ("arrivals_dropped", self.arrivals_dropped),
             ("departures_stale", self.departures_stale),
+            ("departures_held", self.departures_held),
+            ("departures_late", self.departures_late),
             ("receive_errors", self.receive_errors),
         ]
     }
@@ -140,6 +153,7 @@ impl BoundUdp {
             generations: Vec::new(),
             end,
             waiting: VecDeque::new(),
+            held: Held::default(),
             report: UdpReport::default(),
             live,
         };
@@ -201,6 +215,8 @@ struct Udp {
     end: CarrierEnd,
     /// Comings and goings that found the lane full; they are never dropped.
     waiting: VecDeque<Arrival>,
+    /// Packets that are not due yet.
+    held: Held,
     report: UdpReport,
     live: Arc<Live>,
 }
@@ -233,7 +249,8 @@ impl Udp {
     }
 
     fn wait(&self, now: Instant) -> Duration {
-        self.connection.next_deadline().since(now).min(WAIT_MAX)
+        let held = self.held.next_at().map_or(WAIT_MAX, |at| at.since(now + DEPARTURE_EARLY_MAX));
+        self.connection.next_deadline().since(now).min(WAIT_MAX).min(held)
     }
 
     /// Takes what came; says whether there may be more.
@@ -268,7 +285,7 @@ impl Udp {
         self.report.bytes_in += datagram.len() as u64;
         if let Received::Payload { slot, bytes } = self.connection.handle(now, from, datagram) {
             let generation = self.generations[slot as usize];
-            let arrival = Arrival::Packet(ConnectionId { slot, generation });
+            let arrival = Arrival::Packet { connection: ConnectionId { slot, generation }, at: now };
             // While comings wait for room, packets behind them would overtake them.
             if !self.waiting.is_empty() || self.end.arrivals.push(arrival, bytes).is_err() {
                 self.report.arrivals_dropped += 1;
@@ -305,28 +322,39 @@ impl Udp {
         }
     }
 
-    /// Seals and sends what the tick wrote; says whether there is more.
+    /// Seals and sends what is due; says whether there is more that is.
     fn depart(&mut self, clock: &Monotonic) -> bool {
         let now = clock.now();
+        self.depart_until(now, now + DEPARTURE_EARLY_MAX)
+    }
+
+    /// Sends held packets and then what the tick wrote, as far as it leaves by `until`; holds the rest.
+    fn depart_until(&mut self, now: Instant, until: Instant) -> bool {
+        let Udp { held, .. } = self;
+        let mut turn = Turn { now, sender: &mut self.sender, report: &mut self.report };
+        while let Some(place) = held.pop(until) {
+            let late = now.since(place.at) > DEPARTURE_LATE_MIN;
+            turn.report.departures_late += u64::from(late);
+            let parts: [&[u8]; 2] = [&place.head, &place.tail];
+            turn.send(&mut self.connection, &self.generations, place.connection, &parts);
+            place.tail = Bytes::new();
+        }
         let mut head = [0; PACKET_BYTES_MAX];
+        let mut more = true;
         for _ in 0..DEPARTURES_PER_TURN_MAX {
-            let Some((departure, head)) = self.end.departures.pop(&mut head) else {
-                self.sender.flush(&mut self.report);
-                return false;
+            let has_room = held.len() < HELD_MAX;
+            let Some((departure, head)) = has_room.then(|| self.end.departures.pop(&mut head)).flatten()
+            else {
+                more = false;
+                break;
             };
             match departure {
-                Departure::Packet { connection, tail } => {
-                    let ConnectionId { slot, generation } = connection;
-                    if self.generations.get(slot as usize) != Some(&generation) {
-                        self.report.departures_stale += 1;
-                        continue;
-                    }
-                    let parts: [&[u8]; 2] = [head, &tail];
-                    let room = self.sender.room(&mut self.report, PACKET_BYTES_MAX);
-                    match self.connection.seal(now, slot, &parts, room) {
-                        Ok((to, bytes)) => self.sender.sealed(to, bytes, &mut self.report),
-                        Err(_) => self.report.departures_stale += 1,
-                    }
+                Departure::Packet { connection, at, tail } if at > until => {
+                    turn.report.departures_held += 1;
+                    held.push(at, connection, head, tail);
+                }
+                Departure::Packet { connection, tail, .. } => {
+                    turn.send(&mut self.connection, &self.generations, connection, &[head, &tail]);
                 }
                 Departure::Disconnect(ConnectionId { slot, generation }) => {
                     if self.generations.get(slot as usize) == Some(&generation) {
@@ -336,7 +364,7 @@ impl Udp {
             }
         }
         self.sender.flush(&mut self.report);
-        true
+        more
     }
 
     /// Sends what the connection layer itself has to say.
@@ -348,8 +376,9 @@ impl Udp {
     }
 
     fn say_goodbye(&mut self, clock: &Monotonic) {
-        while self.depart(clock) {}
         let now = clock.now();
+        // Nobody is there to hold anything any longer.
+        while self.depart_until(now, Instant::from_us(u64::MAX)) {}
         self.connection.disconnect_all();
         self.flush_connection(now);
     }
@@ -359,6 +388,34 @@ impl Udp {
         self.live.datagrams_in.store(datagrams_in, Ordering::Relaxed);
         self.live.datagrams_out.store(datagrams_out, Ordering::Relaxed);
         self.live.bytes_out.store(bytes_out, Ordering::Relaxed);
+    }
+}
+
+/// What sealing and sending one turn's packets needs.
+struct Turn<'u> {
+    now: Instant,
+    sender: &'u mut Sender,
+    report: &'u mut UdpReport,
+}
+
+impl Turn<'_> {
+    /// Seals a packet and appends it to the run, unless its session has ended.
+    fn send(
+        &mut self,
+        connections: &mut connection::Server,
+        generations: &[u32],
+        to: ConnectionId,
+        parts: &[&[u8]; 2],
+    ) {
+        if generations.get(to.slot as usize) != Some(&to.generation) {
+            self.report.departures_stale += 1;
+            return;
+        }
+        let room = self.sender.room(self.report, PACKET_BYTES_MAX);
+        match connections.seal(self.now, to.slot, parts, room) {
+            Ok((to, bytes)) => self.sender.sealed(to, bytes, self.report),
+            Err(_) => self.report.departures_stale += 1,
+        }
     }
 }
 

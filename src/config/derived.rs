@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 
+use ninefold_protocol::link::congestion::CongestionConfig;
 use ninefold_protocol::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -43,6 +44,11 @@ impl Config {
             active_fragments_per_tick: self.active_fragments_per_tick as usize,
             neighbour_fragments_per_tick: self.neighbour_fragments_per_tick as usize,
             in_flight_bytes_max: self.in_flight_bytes_max as usize,
+            congestion: CongestionConfig {
+                mode: self.congestion_control,
+                rate_min_bytes_s: self.client_rate_min_bytes_s,
+                rate_max_bytes_s: self.client_rate_max_bytes_s,
+            },
             known_chunks_max: self.client_cache_chunks_max as usize,
             take_in_chunks_per_tick: self.take_in_chunks_per_tick as usize,
             take_in_time_per_tick: Duration::from_us(self.take_in_us_per_tick.into()),
@@ -86,6 +92,9 @@ impl Config {
         if self.public_addrs.iter().any(|address| address.ip().is_unspecified()) {
             return fault("public_addrs", "an address that means every address cannot be connected to");
         }
+        if self.client_rate_min_bytes_s > self.client_rate_max_bytes_s {
+            return fault("client_rate_min_bytes_s", "above client_rate_max_bytes_s; lower it or raise that");
+        }
         if self.log_filter().is_none() {
             return fault("log", "use off, error, warn, info, debug or trace, or part=level for some parts");
         }
@@ -101,5 +110,14 @@ mod tests {
     fn no_workers_means_one_fewer_than_cores_and_at_least_one() {
         assert!(Config::default().workers() >= 1);
         assert_eq!(Config { generate_workers: 7, ..Config::default() }.workers(), 7);
+    }
+
+    #[test]
+    fn a_floor_above_the_ceiling_is_a_contradiction() {
+        let config =
+            Config { client_rate_min_bytes_s: 50_000, client_rate_max_bytes_s: 40_000, ..Config::default() };
+        assert_eq!(config.contradiction().map(|c| c.0), Some("client_rate_min_bytes_s"));
+        let config = Config { client_rate_max_bytes_s: 50_000, ..config };
+        assert_eq!(config.contradiction(), None);
     }
 }

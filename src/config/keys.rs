@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use ninefold_protocol::link::congestion::Mode;
 use ninefold_world::BuiltIn;
 
 use super::value::{Problem, Raw, Value};
@@ -141,6 +142,17 @@ config_keys! {
 
     /// Fragments of the eight chunks around it that are sent to a client per tick at most, all together.
     neighbour_fragments_per_tick: u32 = 8, in 1..=1_024;
+
+    /// How the rate at which a client is sent its chunks is found: "copa" measures what its line carries
+    /// without a queue, "fixed" takes the ceiling.
+    congestion_control: Mode = Mode::Copa;
+
+    /// Bytes per second that a client may be sent at least, however bad its line looks. Positions and
+    /// messages are sent at once in any case; chunks get what they leave.
+    client_rate_min_bytes_s: u64 = 32_000, in 1_000..=1_000_000_000;
+
+    /// Bytes per second that a client is sent at most.
+    client_rate_max_bytes_s: u64 = 12_500_000, in 1_000..=10_000_000_000;
 
     /// Bytes on their way to a client and not acknowledged above which its chunk fragments wait.
     in_flight_bytes_max: u32 = 262_144, in 4_096..=67_108_864;

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ninefold_protocol::link::congestion::Mode;
 use ninefold_world::BuiltIn;
 use toml::de::DeValue;
 
@@ -183,6 +184,26 @@ impl Value for Vec<SocketAddr> {
     }
 }
 
+impl Value for Mode {
+    const WANTS: &'static str = "\"copa\" or \"fixed\"";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        match text.trim() {
+            "copa" => Ok(Mode::Copa),
+            "fixed" => Ok(Mode::Fixed),
+            _ => Err(Problem::WrongType { found: quote(text) }),
+        }
+    }
+
+    fn to_toml(&self) -> String {
+        let name = match self {
+            Mode::Copa => "copa",
+            Mode::Fixed => "fixed",
+        };
+        format!("\"{name}\"")
+    }
+}
+
 impl Value for PathBuf {
     const WANTS: &'static str = "the path of a file, in quotes";
 
@@ -270,6 +291,14 @@ mod tests {
         assert_eq!(both.to_toml(), "[\"127.0.0.1:1\", \"[::1]:2\"]");
         assert_eq!(Vec::<SocketAddr>::from_text(""), Ok(vec![]));
         assert_eq!(SocketAddr::from_text("localhost:1"), Err(wrong("\"localhost:1\"")));
+    }
+
+    #[test]
+    fn a_mode_is_one_of_its_names() {
+        for mode in [Mode::Copa, Mode::Fixed] {
+            assert_eq!(Mode::from_text(mode.to_toml().trim_matches('"')), Ok(mode));
+        }
+        assert_eq!(Mode::from_text("cubic"), Err(wrong("\"cubic\"")));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use ninefold_protocol::time::Instant;
 use zerocopy::IntoBytes;
 
 use super::{Pick, Plan};
+use crate::carrier::Departure;
 use crate::carrier::lane;
-use crate::carrier::{ConnectionId, Departure};
 use crate::sending::Token;
 use crate::session::{Session, Sessions, Stage};
 use crate::telemetry::Counters;
@@ -43,7 +43,7 @@ pub fn egress(
     }
 }
 
-/// Acknowledgements, reliable messages and positions.
+/// Acknowledgements, reliable messages and positions: they leave at once, whatever the line's rate.
 fn send_control(
     now: Instant,
     session: &mut Session,
@@ -66,7 +66,8 @@ fn send_control(
             positions = &[];
         }
         let Some(built) = packet.finish() else { return };
-        hand_over(session.connection, &buffer[..built.head_bytes], Bytes::new(), departures, counters);
+        let departure = Departure::Packet { connection: session.connection, at: now, tail: Bytes::new() };
+        hand_over(departure, &buffer[..built.head_bytes], 0, departures, counters);
     }
 }
 
@@ -81,22 +82,24 @@ fn send_fragment(
     let sending = &session.view.sendings()[pick.sending];
     let (header, tail) = sending.fragmenter.fragment(pick.index);
     let token = Token { sending: sending.id, index: pick.index };
-    let mut packet = session.link.packet(now, &mut buffer);
+    let at = session.link.departure(now);
+    let mut packet = session.link.packet(at, &mut buffer);
     packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), tail.len()).token(token);
     let built = packet.finish().expect("it has a fragment in it");
-    hand_over(session.connection, &buffer[..built.head_bytes], tail, departures, counters);
+    let departure = Departure::Packet { connection: session.connection, at, tail };
+    hand_over(departure, &buffer[..built.head_bytes], built.tail_bytes, departures, counters);
 }
 
 fn hand_over(
-    connection: ConnectionId,
+    departure: Departure,
     head: &[u8],
-    tail: Bytes,
+    tail_bytes: usize,
     departures: &mut lane::Sender<Departure>,
     counters: &mut Counters,
 ) {
     counters.packets_out += 1;
-    counters.packet_bytes_out += (head.len() + tail.len()) as u64;
-    let pushed = departures.push(Departure::Packet { connection, tail }, head);
+    counters.packet_bytes_out += (head.len() + tail_bytes) as u64;
+    let pushed = departures.push(departure, head);
     debug_assert!(pushed.is_ok(), "room was asked for, and only the tick writes here");
 }
 

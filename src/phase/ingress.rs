@@ -35,11 +35,12 @@ pub fn ingress(
         match arrival {
             Arrival::Connected { connection, client_id } => {
                 counters.clients_connected += 1;
-                let session = Session::new(now, connection, client_id, rules.known_chunks_max);
+                let session = Session::new(now, connection, client_id, rules);
                 departed.extend(sessions.insert(session));
             }
-            Arrival::Packet(connection) => {
-                packet_arrived(now, tick, rules, connection, packet, sessions, counters);
+            Arrival::Packet { connection, at } => {
+                let came = Came { connection, at, packet };
+                packet_arrived(now, tick, rules, came, sessions, counters);
             }
             Arrival::Disconnected(connection) => match sessions.remove(connection) {
                 Some(session) => {
@@ -58,18 +59,24 @@ pub fn ingress(
     }
 }
 
+/// A packet that came since the last tick.
+struct Came<'p> {
+    connection: ConnectionId,
+    at: Instant,
+    packet: &'p [u8],
+}
+
 fn packet_arrived(
     now: Instant,
     tick: u64,
     rules: &Rules,
-    connection: ConnectionId,
-    packet: &[u8],
+    came: Came<'_>,
     sessions: &mut Sessions,
     counters: &mut Counters,
 ) {
     counters.packets_in += 1;
-    counters.packet_bytes_in += packet.len() as u64;
-    let Some(session) = sessions.get_mut(connection) else {
+    counters.packet_bytes_in += came.packet.len() as u64;
+    let Some(session) = sessions.get_mut(came.connection) else {
         counters.arrivals_stale += 1;
         return;
     };
@@ -78,7 +85,7 @@ fn packet_arrived(
         counters.packets_over_limit += 1;
         return;
     }
-    let frames = match session.link.handle_packet(now, packet) {
+    let frames = match session.link.handle_packet(came.at, came.packet) {
         Ok(frames) => frames,
         Err(LinkError::Duplicate(_)) => {
             counters.packets_duplicate += 1;

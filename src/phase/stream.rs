@@ -1,10 +1,18 @@
-//! Picks chunk fragments for each client, most urgent first, within its ceilings and what it has not
-//! acknowledged yet.
+//! Picks chunk fragments for each client, most urgent first, within its ceilings and what congestion control
+//! allows.
+//!
+//! Control and snapshots are not asked: they go out in any case, and fragments get what they leave. So when
+//! the line is the bottleneck, neighbours wait first, then the active chunk, and snapshots never.
 //!
 //! Work: the clients with something waiting; at most the two ceilings in fragments each, and no more in
 //! all than the carrier has room for. Where that is less than is wanted, clients take turns at going first.
 
-use ninefold_protocol::limits::PACKET_BYTES_MAX;
+use ninefold_protocol::chunk::Fragmenter;
+use ninefold_protocol::limits::{
+    ACK_BYTES_MIN, FRAGMENT_HEADER_BYTES, FRAME_HEADER_BYTES, PACKET_BYTES_MAX, PACKET_HEADER_BYTES,
+};
+use ninefold_protocol::link::congestion::Budget;
+use ninefold_protocol::time::Instant;
 use smallvec::SmallVec;
 
 use super::generate::distance_squared;
@@ -15,8 +23,14 @@ use crate::telemetry::Counters;
 use crate::view::SENDINGS_MAX;
 use ninefold_world::CHUNK_UNITS;
 
+/// A packet is planned if one of full length may be.
+const PACKET_BYTES: u64 = PACKET_BYTES_MAX as u64;
+/// What a tick's acknowledgement and frame headers take, which go out before any fragment.
+const CONTROL_RESERVE_BYTES: usize = PACKET_HEADER_BYTES + 2 * FRAME_HEADER_BYTES + ACK_BYTES_MIN;
+
 /// Picks fragments. `room` is how many packets the carrier takes beside one for each client.
 pub fn stream(
+    now: Instant,
     tick: u64,
     rules: &Rules,
     room: usize,
@@ -32,42 +46,73 @@ pub fn stream(
         let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
         let start = picks.len();
         if session.view.has_waiting() {
-            let in_flight = session.link.bytes_in_flight();
-            let allowed = rules.in_flight_bytes_max.saturating_sub(in_flight) / PACKET_BYTES_MAX;
-            pick_for(rules, session, allowed.min(room), picks, counters);
+            let until = now + rules.period();
+            let first = CONTROL_RESERVE_BYTES + planned.positions.len();
+            let mut budget = left_for_fragments(now, until, rules, session, first);
+            pick_for(rules, session, room, &mut budget, picks, counters);
+            // Ceilings and a carrier without room say nothing of the line.
+            if session.view.has_waiting() && !budget.allows(PACKET_BYTES) {
+                counters.clients_held_back += 1;
+                session.link.held_back(until);
+            } else {
+                session.link.ran_dry();
+            }
+        } else {
+            session.link.ran_dry();
         }
         planned.picks = start..picks.len();
         room -= planned.picks.len();
     }
 }
 
+/// What is left for fragments behind the bytes that go out `first`.
+fn left_for_fragments(
+    now: Instant,
+    until: Instant,
+    rules: &Rules,
+    session: &Session,
+    first: usize,
+) -> Budget {
+    let mut budget = session.link.budget(now, until);
+    let in_flight_left = rules.in_flight_bytes_max.saturating_sub(session.link.bytes_in_flight());
+    budget.window_bytes = budget.window_bytes.min(in_flight_left as u64);
+    budget.spend(first as u64);
+    budget
+}
+
 fn pick_for(
     rules: &Rules,
     session: &mut Session,
-    allowed: usize,
+    room: usize,
+    budget: &mut Budget,
     picks: &mut Vec<Pick>,
     counters: &mut Counters,
 ) {
     let active = session.view.active();
-    let mut left = allowed;
+    let before = picks.len();
     let mut neighbours_left = rules.neighbour_fragments_per_tick;
     for at in order(session) {
         let is_active = Some(session.view.sendings()[at].coord) == active;
         let ceiling = if is_active { rules.active_fragments_per_tick } else { neighbours_left };
         let sending = session.view.sending_mut(at);
         let mut picked = 0;
-        while picked < ceiling.min(left) {
+        while picked < ceiling && picks.len() - before < room && budget.allows(PACKET_BYTES) {
             let Some(fragment) = sending.pick() else { break };
             picks.push(Pick { sending: at, index: fragment.index });
             counters.fragments_resent += u64::from(fragment.again);
             picked += 1;
+            budget.spend(packet_bytes(&sending.fragmenter, fragment.index) as u64);
         }
-        left -= picked;
         if !is_active {
             neighbours_left -= picked;
         }
     }
-    counters.fragments_sent += (allowed - left) as u64;
+    counters.fragments_sent += (picks.len() - before) as u64;
+}
+
+/// Bytes of the packet that carries a fragment.
+fn packet_bytes(fragmenter: &Fragmenter, index: u16) -> usize {
+    PACKET_HEADER_BYTES + FRAME_HEADER_BYTES + FRAGMENT_HEADER_BYTES + fragmenter.payload_bytes(index)
 }
 
 /// The client's waiting sendings: the active chunk, then the one it will reach first (by distance, then

@@ -54,6 +54,8 @@ counters! {
     fragments_sent,
     /// Chunk fragments sent again because they were lost.
     fragments_resent,
+    /// Ticks of clients in which fragments waited because the line carries no more.
+    clients_held_back,
     /// Chunks that a client acknowledged whole.
     chunks_delivered,
     /// Chunks that clients threw away.

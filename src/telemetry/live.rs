@@ -1,6 +1,9 @@
 //! The few figures that can be watched while the server runs. Each has one writer.
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+
+use ninefold_protocol::link::congestion::FlowStats;
 
 /// What can be watched.
 #[derive(Debug, Default)]
@@ -23,4 +26,17 @@ pub struct Live {
     pub datagrams_out: AtomicU64,
     /// Bytes of those.
     pub bytes_out: AtomicU64,
+    /// Every client's line, once a second. The tick never waits for it: who reads too long misses a second.
+    pub lines: Mutex<Vec<Line>>,
+}
+
+/// One client's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// What its token calls the client.
+    pub client_id: u64,
+    /// Round trip, pace, window and loss.
+    pub flow: FlowStats,
+    /// Bytes sent and not yet acknowledged.
+    pub in_flight_bytes: u64,
 }

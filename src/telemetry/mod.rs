@@ -8,5 +8,5 @@ mod tick;
 
 pub use counters::Counters;
 pub use histogram::{Histogram, Percentiles};
-pub use live::Live;
+pub use live::{Line, Live};
 pub use tick::{Phase, TickTelemetry, TickTimes};

@@ -72,6 +72,8 @@ pub struct TickTelemetry {
     pub phases: [Histogram; Phase::ALL.len()],
     /// How late ticks started after their deadline.
     pub lateness: Histogram,
+    /// Clients' round trips, each once a second.
+    pub round_trip: Histogram,
     /// Ticks run.
     pub ticks: u64,
     /// Ticks that took longer than their period.

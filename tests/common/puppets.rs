@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ninefold::carrier::{self, Arrival, CarrierEnd, ConnectionId, Departure, TickEnd};
-use ninefold::chunk::{ChunkLimits, ChunkService, Inline};
+use ninefold::chunk::{ChunkLimits, ChunkService, Encoded, GivenUp, Inline, Job, Report, WorkerId, Workshop};
 use ninefold::rules::Rules;
 use ninefold::telemetry::TickTimes;
 use ninefold::tick::Tick;
@@ -21,6 +21,57 @@ use ninefold_client::protocol::link::{Link, LinkError};
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::Generator;
 use ninefold_netem::{Link as Line, Profile};
+
+/// A packet that came.
+#[derive(Debug, Clone, Copy)]
+pub struct Came {
+    pub left_us: u64,
+    pub came_us: u64,
+    pub bytes: u64,
+    /// The chunk whose fragment is in it; without one it has positions or messages.
+    pub fragment_of: Option<ChunkKey>,
+}
+
+/// A packet on its way to a client.
+#[derive(Clone)]
+struct Parcel {
+    index: usize,
+    left_us: u64,
+    packet: Vec<u8>,
+}
+
+/// Makes chunks at once, and makes them as long as a test wants them.
+pub struct Padded {
+    inline: Inline,
+    /// Encoded chunks are filled up to so many bytes; the client must not decode them then.
+    bytes_min: usize,
+}
+
+impl Workshop for Padded {
+    fn submit(&mut self, job: Job) -> Result<(), Job> {
+        self.inline.submit(job)
+    }
+
+    fn poll(&mut self) -> Option<Report> {
+        let mut report = self.inline.poll()?;
+        if let Report::Made { made, .. } = &mut report
+            && made.encoded.bsp.len() < self.bytes_min
+        {
+            let mut bytes = made.encoded.bsp.to_vec();
+            bytes.resize(self.bytes_min, 0);
+            made.encoded = Encoded { bsp: bytes.into(), recipe: None };
+        }
+        Some(report)
+    }
+
+    fn give_up(&mut self, worker: WorkerId, job: Job) -> GivenUp {
+        self.inline.give_up(worker, job)
+    }
+
+    fn workers_alive(&self) -> usize {
+        self.inline.workers_alive()
+    }
+}
 
 /// A client without a socket.
 pub struct Puppet {
@@ -36,19 +87,25 @@ pub struct Puppet {
     /// Chunk and place of the last positions frame.
     pub position: Option<(i32, i32, u16, u16)>,
     pub others: usize,
+    /// Whether [`Puppet::came`] is kept.
+    pub records: bool,
+    /// Packets in the order in which they came.
+    pub came: Vec<Came>,
     up: Line<Vec<u8>>,
-    down: Line<Vec<u8>>,
+    down: Line<Parcel>,
     reassembly: Reassembly,
     inputs: u32,
 }
 
 /// The whole stage.
 pub struct Stage {
-    pub tick: Tick<Inline>,
+    pub tick: Tick<Padded>,
     pub puppets: Vec<Puppet>,
     pub now: Instant,
     end: TickEnd,
     carrier: CarrierEnd,
+    /// The way to all clients, if they share one.
+    shared: Option<Line<Parcel>>,
     profile: Profile,
     seed: u64,
     period: Duration,
@@ -56,15 +113,27 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(rules: Rules, generator: Arc<dyn Generator>, seed: u64) -> Stage {
+        Stage::with_chunk_bytes(rules, generator, seed, 0)
+    }
+
+    /// A stage whose encoded chunks have at least so many bytes.
+    pub fn with_chunk_bytes(
+        rules: Rules,
+        generator: Arc<dyn Generator>,
+        seed: u64,
+        bytes_min: usize,
+    ) -> Stage {
         let (end, carrier) = carrier::ends();
         let period = rules.period();
-        let chunks = ChunkService::new(ChunkLimits::default(), Inline::new(generator));
+        let chunks =
+            ChunkService::new(ChunkLimits::default(), Padded { inline: Inline::new(generator), bytes_min });
         Stage {
             tick: Tick::new(rules, chunks),
             puppets: Vec::new(),
             now: Instant::ZERO,
             end,
             carrier,
+            shared: None,
             profile: Profile::default(),
             seed,
             period,
@@ -75,19 +144,20 @@ impl Stage {
     pub fn set_line(&mut self, profile: Profile) {
         self.profile = profile;
         for index in 0..self.puppets.len() {
-            let [up, down] = self.lines(index);
+            let (up, down) = self.lines(index);
             // What is under way on the old line arrives first.
             let puppet = &mut self.puppets[index];
             let (old_up, old_down) =
                 (std::mem::replace(&mut puppet.up, up), std::mem::replace(&mut puppet.down, down));
             let now = self.now;
-            rest(old_down).for_each(|packet| puppet.take(now, &packet));
+            rest(old_down).for_each(|parcel| puppet.take(now, &parcel));
             rest(old_up).for_each(|packet| self.inject(index, &packet));
         }
     }
 
-    fn lines(&self, index: usize) -> [Line<Vec<u8>>; 2] {
-        [0, 1].map(|way| Line::new(self.profile.clone(), self.seed ^ (2 * index as u64 + way) << 32))
+    fn lines<U: Clone, D: Clone>(&self, index: usize) -> (Line<U>, Line<D>) {
+        let seed = |way: u64| self.seed ^ (2 * index as u64 + way) << 32;
+        (Line::new(self.profile.clone(), seed(0)), Line::new(self.profile.clone(), seed(1)))
     }
 
     /// Brings a client in; it greets with the next step.
@@ -104,7 +174,7 @@ impl Stage {
             cache_chunks: 512,
         };
         link.send_message(&Message::Hello(hello)).unwrap();
-        let [up, down] = self.lines(index);
+        let (up, down) = self.lines(index);
         self.puppets.push(Puppet {
             connection,
             link,
@@ -114,6 +184,8 @@ impl Stage {
             messages: Vec::new(),
             position: None,
             others: 0,
+            records: false,
+            came: Vec::new(),
             up,
             down,
             reassembly: Reassembly::new(REASSEMBLY_BYTES_MAX),
@@ -130,7 +202,11 @@ impl Stage {
 
     /// Hands the tick one packet in a client's name.
     pub fn inject(&mut self, index: usize, packet: &[u8]) {
-        let arrival = Arrival::Packet(self.puppets[index].connection);
+        self.arrive(index, self.now, packet);
+    }
+
+    fn arrive(&mut self, index: usize, at: Instant, packet: &[u8]) {
+        let arrival = Arrival::Packet { connection: self.puppets[index].connection, at };
         self.carrier.arrivals.push(arrival, packet).expect("the lane has room");
     }
 
@@ -148,6 +224,7 @@ impl Stage {
     /// What the clients do before the tick.
     pub fn before(&mut self) {
         self.now += self.period;
+        self.deliver();
         let mut buffer = [0; PACKET_BYTES_MAX];
         for index in 0..self.puppets.len() {
             let puppet = &mut self.puppets[index];
@@ -165,8 +242,10 @@ impl Stage {
             let built = packet.finish().expect("it has an input in it");
             let packet = buffer[..built.head_bytes].to_vec();
             puppet.up.send(self.now.as_us(), packet.len(), packet);
-            while let Some(packet) = self.puppets[index].up.poll(self.now.as_us()) {
-                self.inject(index, &packet);
+            let now_us = self.now.as_us();
+            while let Some(due) = self.puppets[index].up.next_due_us().filter(|due| *due <= now_us) {
+                let packet = self.puppets[index].up.poll(due).expect("it is due");
+                self.arrive(index, Instant::from_us(due), &packet);
             }
         }
     }
@@ -176,39 +255,67 @@ impl Stage {
         self.tick.run(self.now, &mut self.end, clock_ns)
     }
 
-    /// What the clients do after the tick.
+    /// What the carrier and the clients do after the tick.
     pub fn after(&mut self) {
         let mut buffer = [0; PACKET_BYTES_MAX];
-        let now_us = self.now.as_us();
+        let mut leaving = Vec::new();
         while let Some((departure, head)) = self.carrier.departures.pop(&mut buffer) {
-            let Departure::Packet { connection, tail } = departure else { continue };
-            let packet = [&head[..], &tail].concat();
-            self.puppets[connection.slot as usize].down.send(now_us, packet.len(), packet);
+            let Departure::Packet { connection, at, tail } = departure else { continue };
+            leaving.push((at, connection.slot as usize, [&head[..], &tail].concat()));
         }
-        for puppet in &mut self.puppets {
-            while let Some(packet) = puppet.down.poll(now_us) {
-                puppet.take(self.now, &packet);
+        // All of them leave before the next tick, each at its time.
+        leaving.sort_by_key(|(at, ..)| *at);
+        for (at, index, packet) in leaving {
+            let left_us = at.as_us();
+            let bytes = packet.len();
+            let parcel = Parcel { index, left_us, packet };
+            let line = self.shared.as_mut().unwrap_or(&mut self.puppets[index].down);
+            line.send(left_us, bytes, parcel);
+        }
+        self.deliver();
+    }
+
+    /// Gives the clients what has come by now, each packet at its own time.
+    fn deliver(&mut self) {
+        let now_us = self.now.as_us();
+        if let Some(line) = &mut self.shared {
+            while let Some(due) = line.next_due_us().filter(|due| *due <= now_us) {
+                let parcel = line.poll(due).expect("it is due");
+                self.puppets[parcel.index].take(Instant::from_us(due), &parcel);
             }
         }
+        for puppet in &mut self.puppets {
+            while let Some(due) = puppet.down.next_due_us().filter(|due| *due <= now_us) {
+                let parcel = puppet.down.poll(due).expect("it is due");
+                puppet.take(Instant::from_us(due), &parcel);
+            }
+        }
+    }
+
+    /// Sends all clients' packets over one line instead of over one for each.
+    pub fn share_line(&mut self, profile: Profile) {
+        self.shared = Some(Line::new(profile, self.seed));
     }
 }
 
 /// What is still under way on a line.
-fn rest(mut line: Line<Vec<u8>>) -> impl Iterator<Item = Vec<u8>> {
+fn rest<T: Clone>(mut line: Line<T>) -> impl Iterator<Item = T> {
     std::iter::from_fn(move || line.poll(u64::MAX))
 }
 
 impl Puppet {
-    fn take(&mut self, now: Instant, packet: &[u8]) {
-        let frames: Vec<_> = match self.link.handle_packet(now, packet) {
+    fn take(&mut self, now: Instant, parcel: &Parcel) {
+        let frames: Vec<_> = match self.link.handle_packet(now, &parcel.packet) {
             Ok(frames) => frames.collect(),
             Err(LinkError::Duplicate(_)) => return,
             Err(error) => panic!("our server said what cannot be: {error}"),
         };
+        let mut fragment_of = None;
         for (kind, body) in frames {
             match kind {
                 kind::FRAGMENT => {
                     let fragment = Fragment::parse(body).unwrap();
+                    fragment_of = Some(fragment.key);
                     self.fragments.push((fragment.key, fragment.index));
                     if let Outcome::Complete(whole) = self.reassembly.handle(now, &fragment) {
                         self.chunks.insert(whole.key, (whole.version, whole.bytes));
@@ -222,6 +329,10 @@ impl Puppet {
                 }
                 other => panic!("frame type {other:#x}"),
             }
+        }
+        if self.records {
+            let (left_us, bytes) = (parcel.left_us, parcel.packet.len() as u64);
+            self.came.push(Came { left_us, came_us: now.as_us(), bytes, fragment_of });
         }
         while let Some(raw) = self.link.poll_message() {
             self.messages.push(Message::decode(&raw).unwrap());

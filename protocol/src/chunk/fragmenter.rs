@@ -53,6 +53,12 @@ impl Fragmenter {
         self.first.version.get()
     }
 
+    /// Bytes that fragment `index` carries, without its header.
+    pub fn payload_bytes(&self, index: u16) -> usize {
+        let start = usize::from(index) * FRAGMENT_PAYLOAD_BYTES;
+        self.bytes.len().saturating_sub(start).min(FRAGMENT_PAYLOAD_BYTES)
+    }
+
     /// Fragment `index`: its header and its slice of the shared bytes.
     ///
     /// # Panics

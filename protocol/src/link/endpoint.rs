@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::ack::{Ack, AckError, AckRanges, Received};
+use super::congestion::{Budget, CongestionConfig, Flow, FlowStats};
 use super::packet::PacketBuilder;
 use super::reliable::{self, QueueFull, ReliableError};
 use super::rtt::Rtt;
@@ -34,6 +35,7 @@ pub struct Link<T> {
     pub(super) outbox: reliable::Sender,
     outcomes: VecDeque<Outcome<T>>,
     rtt: Rtt,
+    flow: Flow,
     /// When the last packet left that wants an answer.
     last_eliciting_at: Instant,
     /// Nothing was answered for so long that a packet has to ask.
@@ -106,8 +108,16 @@ impl<'a> Iterator for LinkFrames<'a> {
 }
 
 impl<T> Link<T> {
-    /// A link on which nothing has been said.
+    /// A link on which nothing has been said, with the default congestion control.
     pub fn new(now: Instant) -> Self {
+        Link::with_congestion(now, CongestionConfig::default())
+    }
+
+    /// A link on which nothing has been said.
+    ///
+    /// # Panics
+    /// When the configuration's floor is zero or above its ceiling.
+    pub fn with_congestion(now: Instant, congestion: CongestionConfig) -> Self {
         Link {
             received: AckRanges::default(),
             largest_received_at: now,
@@ -118,6 +128,7 @@ impl<T> Link<T> {
             outbox: reliable::Sender::default(),
             outcomes: VecDeque::new(),
             rtt: Rtt::default(),
+            flow: Flow::new(now, congestion),
             last_eliciting_at: now,
             probe_due: false,
             probes_in_a_row: 0,
@@ -143,6 +154,32 @@ impl<T> Link<T> {
     /// Packets sent and not yet answered.
     pub fn packets_in_flight(&self) -> usize {
         self.sent.packets_in_flight()
+    }
+
+    /// What congestion control knows of the path.
+    pub fn flow(&self) -> FlowStats {
+        self.flow.stats()
+    }
+
+    /// What congestion control allows to be planned for the time from now to `until`. It is the owner's to keep
+    /// to it: what must not wait goes out all the same, and the rest later.
+    pub fn budget(&self, now: Instant, until: Instant) -> Budget {
+        self.flow.budget(now, until, self.sent.bytes_in_flight() as u64)
+    }
+
+    /// When a packet that is paced leaves, to be given to [`Link::packet`] and to the carrier.
+    pub fn departure(&self, now: Instant) -> Instant {
+        self.flow.departure(now)
+    }
+
+    /// The owner has more to send until then than the budget allows.
+    pub fn held_back(&mut self, until: Instant) {
+        self.flow.on_limited(until);
+    }
+
+    /// The owner has nothing more to send although it could.
+    pub fn ran_dry(&mut self) {
+        self.flow.on_app_limited(self.sent.bytes_in_flight() as u64);
     }
 
     /// Whether the link itself has something to say that should not wait for the owner.
@@ -203,9 +240,11 @@ impl<T> Link<T> {
         Ok(LinkFrames(frames))
     }
 
-    /// Finds what time has made lost, and whether a probe is due. Each tick.
+    /// Finds what time has made lost and whether a probe is due, and tells congestion control what the tick
+    /// brought. Each tick.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.detect_lost(now);
+        self.flow.on_tick(now, self.rtt.probe_timeout(), self.sent.bytes_in_flight() as u64);
         let wait = self.rtt.probe_timeout().scaled(1 << self.probes_in_a_row.min(PROBE_BACKOFF_MAX), 1);
         if self.sent.packets_in_flight() > 0 && now.since(self.last_eliciting_at) >= wait {
             self.probe_due = true;
@@ -253,8 +292,11 @@ impl<T> Link<T> {
         let mut peer_knows_below = 0;
         let mut sample = None;
         for (start, end) in ack.ranges(largest)? {
-            let Link { sent, outbox, outcomes, stats, .. } = self;
+            let Link { sent, outbox, outcomes, stats, flow, .. } = self;
             sent.ack(start, end, |settled| {
+                if settled.sent.eliciting {
+                    flow.on_acked(now, ack.delay, &settled.sent.acked());
+                }
                 peer_knows_below = peer_knows_below.max(settled.sent.acks_below);
                 if settled.number == largest && settled.sent.eliciting {
                     sample = Some(now.since(settled.sent.at));
@@ -264,6 +306,7 @@ impl<T> Link<T> {
         }
         if let Some(measured) = sample {
             self.rtt.sample(measured, ack.delay);
+            self.flow.on_rtt(now, measured, ack.delay);
             self.probes_in_a_row = 0;
             self.probe_due = false;
         }
@@ -275,18 +318,25 @@ impl<T> Link<T> {
     }
 
     fn detect_lost(&mut self, now: Instant) {
-        let Link { sent, outbox, outcomes, stats, rtt, .. } = self;
-        sent.detect_lost(now, rtt.loss_delay(), |settled| deliver(settled, outbox, outcomes, stats));
+        let Link { sent, outbox, outcomes, stats, rtt, flow, .. } = self;
+        sent.detect_lost(now, rtt.loss_delay(), |settled| {
+            if settled.sent.eliciting {
+                flow.on_lost(settled.sent.at, settled.sent.bytes.into());
+            }
+            deliver(settled, outbox, outcomes, stats);
+        });
         sent.drop_settled_front();
     }
 
-    pub(super) fn on_sent(&mut self, now: Instant, packet: Sent<T>) {
+    pub(super) fn on_sent(&mut self, now: Instant, mut packet: Sent<T>) {
         self.stats.packets_sent += 1;
         if packet.acks_below > 0 {
             self.ack_news = false;
             self.ack_due = false;
         }
         if packet.eliciting {
+            let in_flight = self.sent.bytes_in_flight() as u64;
+            packet.delivery = self.flow.on_sent(now, packet.bytes.into(), in_flight);
             self.last_eliciting_at = now;
             if std::mem::take(&mut self.probe_due) {
                 self.stats.probes_sent += 1;
@@ -294,6 +344,9 @@ impl<T> Link<T> {
             }
         }
         if let Some(forced) = self.sent.push(packet) {
+            if forced.sent.eliciting {
+                self.flow.on_lost(forced.sent.at, forced.sent.bytes.into());
+            }
             deliver(forced, &mut self.outbox, &mut self.outcomes, &mut self.stats);
         }
     }
@@ -421,6 +474,31 @@ mod tests {
         let forged = [0, 0, 0, 0, kind::ACK, 9, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(a.handle_packet(at(0), &forged).unwrap_err(), LinkError::AckedUnsent(5));
         assert_eq!(a.stats().packets_received, 0);
+    }
+
+    #[test]
+    fn answers_that_cannot_be_or_come_again_do_not_move_the_rate() {
+        let (mut a, mut b) = pair();
+        let packets: Vec<_> = (0..8).map(|i| send(&mut a, at(0), i)).collect();
+        for packet in &packets {
+            b.handle_packet(at(20), packet).unwrap();
+        }
+        let ack = say_ack(&mut b, at(20)).unwrap();
+        a.held_back(at(17));
+        a.handle_packet(at(40), &ack).unwrap();
+        a.handle_timeout(at(40));
+        let (flow, acked) = (a.flow(), a.stats().packets_acked);
+        assert_eq!(acked, 8);
+        for number in 1..200u8 {
+            // The same ranges again, and packets that were never sent.
+            let again = [&[number, 0, 0, 0], &ack[4..]].concat();
+            a.handle_packet(at(41), &again).unwrap();
+            let forged = [200, number, 0, 0, kind::ACK, 9, 0, number + 20, 0, 0, 0, 0, 0, 0, 10, 0];
+            assert!(matches!(a.handle_packet(at(41), &forged), Err(LinkError::AckedUnsent(_))));
+        }
+        a.held_back(at(60));
+        a.handle_timeout(at(57));
+        assert_eq!((a.flow(), a.stats().packets_acked), (flow, acked));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!            poll_message()            -> reliable messages, in order
 //!            poll_outcome()            -> what the owner's packets carried was acked or lost
 //!  send:     packet(now, buffer) -> PacketBuilder -> frames -> finish()
+//!            budget(now, until)        -> what may be planned; departure(now) -> when it leaves
 //!  time:     handle_timeout(now), each tick
 //! ```
 //!
@@ -13,6 +14,7 @@
 //! of which chunk) and hears whether it arrived; it then decides by meaning what to send again.
 
 mod ack;
+pub mod congestion;
 mod endpoint;
 mod packet;
 mod reliable;

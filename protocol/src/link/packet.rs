@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::congestion::PacketState;
 use super::endpoint::Link;
 use super::sent::Sent;
 use crate::codec::Writer;
@@ -44,6 +45,7 @@ impl<'l, 'b, T> PacketBuilder<'l, 'b, T> {
             eliciting: false,
             reliable: false,
             acks_below: 0,
+            delivery: PacketState::default(),
             tokens: SmallVec::new(),
         };
         if let Some(largest) = link.received.largest().filter(|_| link.ack_news) {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
+use super::congestion::{AckedPacket, PacketState};
 use crate::limits::SENT_PACKETS_MAX;
 use crate::time::{Duration, Instant};
 
@@ -25,7 +26,16 @@ pub(super) struct Sent<T> {
     pub reliable: bool,
     /// Its own acknowledgement told of everything remembered below this number.
     pub acks_below: u64,
+    /// What the delivery-rate estimator wants to know of it again.
+    pub delivery: PacketState,
     pub tokens: SmallVec<[T; 1]>,
+}
+
+impl<T> Sent<T> {
+    /// What congestion control wants to know of it when it was acknowledged.
+    pub fn acked(&self) -> AckedPacket {
+        AckedPacket { sent_at: self.at, bytes: self.bytes.into(), state: self.delivery }
+    }
 }
 
 #[derive(Debug)]
@@ -164,6 +174,7 @@ mod tests {
             eliciting: true,
             reliable: false,
             acks_below: 0,
+            delivery: PacketState::default(),
             tokens: SmallVec::from_slice(&[token]),
         }
     }
