@@ -13,9 +13,10 @@
 use smallvec::SmallVec;
 
 use crate::chunk::{Axis, Child, Chunk};
+use crate::coord::CELLS_PER_CHUNK;
 use crate::coord::ChunkCoord;
 use crate::door::OpenDoors;
-use crate::lattice::{CHUNK_GRAINS, Frame, GRAINS_PER_FIXED, GRAINS_PER_UNIT};
+use crate::lattice::{CELL_GRAINS, CHUNK_GRAINS, Frame, GRAINS_PER_FIXED, GRAINS_PER_UNIT};
 
 /// The longest sweep along an axis, in units.
 pub const REACH_UNITS: i32 = 2_048;
@@ -136,7 +137,7 @@ impl Sweep {
                     Some(coord) => match chunk_at(coord) {
                         None => nearest.offer(span, || Hit::Missing(coord)),
                         Some(loaded) => {
-                            swept.through_tree(coord, loaded.chunk, span, &mut nearest);
+                            swept.through_cells(coord, loaded.chunk, span, &mut nearest);
                             swept.through_doors(coord, loaded, span, &mut nearest);
                         }
                     },
@@ -276,11 +277,61 @@ impl Swept {
         Some(span)
     }
 
-    fn through_tree(&self, coord: ChunkCoord, chunk: &Chunk, span: Span, nearest: &mut Nearest) {
+    /// Through the cells that the box comes over, row by row; in each row only those that it can come over
+    /// while it is in that row.
+    fn through_cells(&self, coord: ChunkCoord, chunk: &Chunk, span: Span, nearest: &mut Nearest) {
+        let cells = |low: i64, high: i64| {
+            let last = CELLS_PER_CHUNK as i64 - 1;
+            ((low.div_euclid(CELL_GRAINS)).max(0), (high - 1).div_euclid(CELL_GRAINS).min(last))
+        };
+        let rows = cells(self.low[2], self.high[2]);
+        for n in 0..=rows.1 - rows.0 {
+            let row = if self.sign[2] < 0 { rows.1 - n } else { rows.0 + n };
+            let Some(span) = self.over_cell(span, 2, row) else { continue };
+            if span.enter > nearest.enter {
+                break;
+            }
+            let (low, high) = self.bounds_within(0, span);
+            let columns = cells(low, high);
+            for n in 0..=columns.1 - columns.0 {
+                let column = if self.sign[0] < 0 { columns.1 - n } else { columns.0 + n };
+                let Some(span) = self.over_cell(span, 0, column) else { continue };
+                let entry = chunk.entry(column as usize, row as usize);
+                self.through_tree(coord, chunk, entry, span, nearest);
+            }
+        }
+    }
+
+    #[inline]
+    fn over_cell(&self, span: Span, axis: usize, cell: i64) -> Option<Span> {
+        let span = self.clip(span, axis, cell * CELL_GRAINS, true)?;
+        self.clip(span, axis, (cell + 1) * CELL_GRAINS, false)
+    }
+
+    /// Bounds of the box along an axis during a span, at most a grain too wide.
+    #[inline]
+    fn bounds_within(&self, axis: usize, span: Span) -> (i64, i64) {
+        let (low, high) = (self.low[axis], self.high[axis]);
+        let grains = |moment: f64| (moment * self.length[axis]) as i64;
+        let (enter, exit) = (grains(span.enter.max(0.0)), grains(span.exit) + 1);
+        match self.sign[axis] {
+            0 => (low, high),
+            1 => (low.max(self.trail[axis] + enter), high.min(self.lead[axis] + exit)),
+            _ => (low.max(self.lead[axis] - exit), high.min(self.trail[axis] - enter)),
+        }
+    }
+
+    fn through_tree(
+        &self,
+        coord: ChunkCoord,
+        chunk: &Chunk,
+        entry: Child,
+        span: Span,
+        nearest: &mut Nearest,
+    ) {
         let (nodes, planes) = (chunk.nodes(), chunk.planes());
         let mut waiting: SmallVec<[(Child, Span); WAITING_INLINE]> = SmallVec::new();
-        let root = if nodes.is_empty() { Child::Solid } else { Child::Node(0) };
-        let mut next = Some((root, span));
+        let mut next = Some((entry, span));
         // A node has one parent, so each is seen at most once.
         while let Some((mut child, mut span)) = next.take().or_else(|| waiting.pop()) {
             if span.enter > nearest.enter {

@@ -4,7 +4,7 @@ use super::*;
 use crate::biome::Biome;
 use crate::bsp::build;
 use crate::cell::{Cell, OpenCell};
-use crate::chunk::{Axis, Child, Chunk, NODES_MAX, Node, Plane};
+use crate::chunk::{Axis, Child, Chunk, Entries, NODES_MAX, Node, Plane};
 use crate::coord::HEIGHT_FIXED;
 use crate::door::{Door, Hinge, OpenDoors};
 use crate::generator::{BspWorld, Generator};
@@ -138,6 +138,7 @@ fn deep(front_first: bool) -> Chunk {
         let (back, front) = if front_first { (Child::Leaf(0), next) } else { (next, Child::Leaf(0)) };
         chunk.nodes.push(Node { plane: i, back, front });
     }
+    chunk.entries = Entries::of(&chunk.nodes, &chunk.planes);
     chunk
 }
 
@@ -155,6 +156,7 @@ fn a_tree_as_deep_as_it_has_nodes_is_answered() {
     // A tree without a node is rock.
     let mut rock = deep(true);
     rock.nodes.clear();
+    rock.entries = Entries::of(&rock.nodes, &rock.planes);
     assert!(trace_in(&rock, at(9.0, 50.0, 9.0), at(9.0, 50.0, 99.0), BOX).started_inside);
 }
 
