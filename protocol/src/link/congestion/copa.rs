@@ -13,8 +13,8 @@
 //! What is different here, and why:
 //! - Both ends work in ticks, so a byte is in flight for longer than the path's round trip. The rate of a window
 //!   is taken over the time that bytes really were in flight; the queue is measured on the path alone.
-//! - Most of the time a game has little to send. Only a flow that was held back steers; capacity is not
-//!   learnt from what was not offered.
+//! - Most of the time a game has little to send. Only a flow that was held back steers, or one that the line cannot
+//!   carry any more; capacity is not learnt from what was not offered.
 //! - Rate and window are capped by 1.25 times the delivery rate that was measured while held back: a controller that
 //!   errs fills a queue slowly.
 //! - Copa takes a queue that is never empty for somebody else's and then competes: its target grows, and shrinks on
@@ -237,9 +237,23 @@ impl Copa {
 
     /// Whether the rate is below what the queue allows: `window / loop <= target / queue`.
     fn may_rise(&self, queue_us: u64) -> bool {
+        self.allows(self.window, queue_us)
+    }
+
+    /// The same for so many bytes in flight.
+    fn allows(&self, in_flight: u64, queue_us: u64) -> bool {
         let queue_us = queue_us.saturating_sub(OWN_BURSTS.as_us());
-        let has = u128::from(self.window) * u128::from(queue_us);
+        let has = u128::from(in_flight) * u128::from(queue_us);
         has <= u128::from(self.target_packets * PACKET) * u128::from(self.loop_us)
+    }
+
+    /// Whether a flow that was not held back should have been: the line has become slower than what is offered.
+    fn is_too_much(&self, ack: &AckSample) -> bool {
+        // Far below the window there is nothing to hold back, and the look back can be saved.
+        if ack.in_flight_bytes < WINDOW_MIN_BYTES {
+            return false;
+        }
+        self.round_trips(ack.now).is_some_and(|trips| !self.allows(ack.in_flight_bytes, trips.queue_us()))
     }
 
     fn slow_start(&mut self, ack: &AckSample, queue_us: u64) {
@@ -422,7 +436,7 @@ impl Controller for Copa {
 
     fn on_ack(&mut self, ack: &AckSample) {
         self.learn(ack);
-        if !ack.is_limited {
+        if !ack.is_limited && !self.is_too_much(ack) {
             // What the line does to a trickle says nothing of what it does to a flow.
             self.emptied_at = ack.now;
             self.lost_bytes = 0;
@@ -436,6 +450,9 @@ impl Controller for Copa {
         }
         self.limited_at = ack.now;
         let Some(trips) = self.round_trips(ack.now) else { return };
+        if !ack.is_limited {
+            self.window = self.window.min(ack.in_flight_bytes + ack.acked_bytes);
+        }
         self.look_for_competition(ack.now, trips);
         let queue_us = trips.queue_us();
         self.answer_loss(ack, queue_us);
@@ -510,6 +527,7 @@ mod tests {
                 rate_bytes_s: 10 * PACKET * 1_000 / TICK_MS,
                 app_limited: false,
             }),
+            in_flight_bytes: 2 * PACKET,
             is_limited: true,
         }
     }
@@ -567,6 +585,24 @@ mod tests {
             copa.on_ack(&AckSample { is_limited: false, ..ack(n * TICK_MS, 50) });
         }
         assert_eq!(copa.window_bytes(), INITIAL_WINDOW_BYTES);
+    }
+
+    #[test]
+    fn a_line_that_becomes_too_slow_for_what_is_offered_closes_the_window_all_the_same() {
+        let mut copa = copa();
+        let mut next = ticks(&mut copa, 0, 60, 50);
+        let window = copa.window_bytes();
+        // Half a window is offered and no more; the queue grows.
+        for n in next..next + 30 {
+            let ack = AckSample { is_limited: false, in_flight_bytes: window / 2, ..ack(n * TICK_MS, 90) };
+            copa.on_ack(&ack);
+        }
+        next += 30;
+        assert!(copa.window_bytes() < window / 2, "{window} {}", copa.window_bytes());
+        // It is held back now, and opens again with the line.
+        let closed = copa.window_bytes();
+        ticks(&mut copa, next, 40, 50);
+        assert!(copa.window_bytes() > closed);
     }
 
     #[test]
