@@ -98,7 +98,9 @@ pub struct Copa {
     ticks_us: u64,
     /// Largest delivery rate of late.
     capacity: RoundsMax,
+    /// When it was last held back, and since when without a break.
     limited_at: Instant,
+    limited_since: Instant,
     // steering
     velocity: u64,
     rising: bool,
@@ -155,6 +157,7 @@ impl Copa {
             ticks_us: 0,
             capacity: RoundsMax::default(),
             limited_at: Instant::ZERO,
+            limited_since: Instant::ZERO,
             velocity: 1,
             rising: true,
             steady_loops: 0,
@@ -211,6 +214,23 @@ impl Copa {
             self.capacity.push(now, round, sample.rate_bytes_s);
         }
         self.loss.on_acked(ack.acked_bytes);
+    }
+
+    /// The flow has little to send. What the line does to a trickle says nothing of what it does to a flow.
+    fn rest(&mut self, now: Instant) {
+        self.limited_since = now;
+        self.emptied_at = now;
+        self.looked_at = now;
+        self.lost_bytes = 0;
+        if let Phase::Draining { window, .. } = self.phase {
+            (self.phase, self.window) = (Phase::Steering, window);
+        }
+        if self.phase == Phase::Competing && now.since(self.limited_at) > self.loops(DRAIN_AFTER_LOOPS) {
+            self.found_ours(now);
+        }
+        if now.since(self.limited_at) > KNOWLEDGE_MAX_AGE {
+            self.start_again(now);
+        }
     }
 
     fn loops(&self, count: u64) -> Duration {
@@ -303,9 +323,11 @@ impl Copa {
         let crossed = |every: Duration| now.as_us() / every.as_us() != self.looked_at.as_us() / every.as_us();
         let (is_time, is_time_competing) = (crossed(DRAIN_EVERY), crossed(DRAIN_COMPETING_EVERY));
         self.looked_at = now;
+        // A short burst has better things to do.
+        let is_long = now.since(self.limited_since) > self.loops(DRAIN_AFTER_LOOPS);
         match self.phase {
             Phase::SlowStart => {}
-            Phase::Steering if is_time => self.drain(now, trips, was_full),
+            Phase::Steering if is_time && is_long => self.drain(now, trips, was_full),
             Phase::Steering => {}
             Phase::Competing if is_empty => self.found_ours(now),
             Phase::Competing if is_time_competing => self.drain(now, trips, true),
@@ -437,15 +459,7 @@ impl Controller for Copa {
     fn on_ack(&mut self, ack: &AckSample) {
         self.learn(ack);
         if !ack.is_limited && !self.is_too_much(ack) {
-            // What the line does to a trickle says nothing of what it does to a flow.
-            self.emptied_at = ack.now;
-            self.lost_bytes = 0;
-            if let Phase::Draining { window, .. } = self.phase {
-                (self.phase, self.window) = (Phase::Steering, window);
-            }
-            if ack.now.since(self.limited_at) > KNOWLEDGE_MAX_AGE {
-                self.start_again(ack.now);
-            }
+            self.rest(ack.now);
             return;
         }
         self.limited_at = ack.now;
@@ -603,6 +617,23 @@ mod tests {
         let closed = copa.window_bytes();
         ticks(&mut copa, next, 40, 50);
         assert!(copa.window_bytes() > closed);
+    }
+
+    #[test]
+    fn a_long_flow_drains_now_and_then_and_a_short_burst_does_not() {
+        let drains = |copa: &Copa| matches!(copa.phase, Phase::Draining { .. });
+        let mut long = copa();
+        let mut short = copa();
+        let mut seen = [0, 0];
+        for n in 0..600 {
+            // Ten ticks of every two seconds, from the times on at which all drain.
+            let is_limited = n % 125 < 10;
+            long.on_ack(&ack(n * TICK_MS, 50 + 10 * u64::from(n > 20)));
+            short.on_ack(&AckSample { is_limited, ..ack(n * TICK_MS, 50 + 10 * u64::from(n > 20)) });
+            seen[0] += u32::from(drains(&long));
+            seen[1] += u32::from(drains(&short));
+        }
+        assert!(seen[0] > 8 && seen[1] == 0, "{seen:?}");
     }
 
     #[test]
