@@ -48,8 +48,11 @@ pub fn stream(
         if session.view.has_waiting() {
             let until = now + rules.period();
             let first = CONTROL_RESERVE_BYTES + planned.positions.len();
-            let mut budget = left_for_fragments(now, until, rules, session, first);
-            pick_for(rules, session, room, &mut budget, picks, counters);
+            let mut budget = session.link.budget(now, until);
+            budget.spend(first as u64);
+            let in_flight_left = rules.in_flight_bytes_max.saturating_sub(session.link.bytes_in_flight());
+            let packets_max = room.min(in_flight_left / PACKET_BYTES_MAX);
+            pick_for(rules, session, packets_max, &mut budget, picks, counters);
             // Ceilings and a carrier without room say nothing of the line.
             if session.view.has_waiting() && !budget.allows(PACKET_BYTES) {
                 counters.clients_held_back += 1;
@@ -65,25 +68,10 @@ pub fn stream(
     }
 }
 
-/// What is left for fragments behind the bytes that go out `first`.
-fn left_for_fragments(
-    now: Instant,
-    until: Instant,
-    rules: &Rules,
-    session: &Session,
-    first: usize,
-) -> Budget {
-    let mut budget = session.link.budget(now, until);
-    let in_flight_left = rules.in_flight_bytes_max.saturating_sub(session.link.bytes_in_flight());
-    budget.window_bytes = budget.window_bytes.min(in_flight_left as u64);
-    budget.spend(first as u64);
-    budget
-}
-
 fn pick_for(
     rules: &Rules,
     session: &mut Session,
-    room: usize,
+    packets_max: usize,
     budget: &mut Budget,
     picks: &mut Vec<Pick>,
     counters: &mut Counters,
@@ -96,7 +84,7 @@ fn pick_for(
         let ceiling = if is_active { rules.active_fragments_per_tick } else { neighbours_left };
         let sending = session.view.sending_mut(at);
         let mut picked = 0;
-        while picked < ceiling && picks.len() - before < room && budget.allows(PACKET_BYTES) {
+        while picked < ceiling && picks.len() - before < packets_max && budget.allows(PACKET_BYTES) {
             let Some(fragment) = sending.pick() else { break };
             picks.push(Pick { sending: at, index: fragment.index });
             counters.fragments_resent += u64::from(fragment.again);

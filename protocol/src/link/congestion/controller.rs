@@ -18,6 +18,8 @@ pub struct AckSample {
     pub loop_time: Duration,
     /// How fast they were delivered, in bytes a second.
     pub delivery: Option<DeliverySample>,
+    /// Bytes that are still in flight.
+    pub in_flight_bytes: u64,
     /// Whether the controller has held the sender back since the newest of them left.
     pub is_limited: bool,
 }

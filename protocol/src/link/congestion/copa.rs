@@ -13,8 +13,8 @@
 //! What is different here, and why:
 //! - Both ends work in ticks, so a byte is in flight for longer than the path's round trip. The rate of a window
 //!   is taken over the time that bytes really were in flight; the queue is measured on the path alone.
-//! - Most of the time a game has little to send. Only a flow that was held back steers; capacity is not
-//!   learnt from what was not offered.
+//! - Most of the time a game has little to send. Only a flow that was held back steers, or one that the line cannot
+//!   carry any more; capacity is not learnt from what was not offered.
 //! - Rate and window are capped by 1.25 times the delivery rate that was measured while held back: a controller that
 //!   errs fills a queue slowly.
 //! - Copa takes a queue that is never empty for somebody else's and then competes: its target grows, and shrinks on
@@ -98,7 +98,9 @@ pub struct Copa {
     ticks_us: u64,
     /// Largest delivery rate of late.
     capacity: RoundsMax,
+    /// When it was last held back, and since when without a break.
     limited_at: Instant,
+    limited_since: Instant,
     // steering
     velocity: u64,
     rising: bool,
@@ -155,6 +157,7 @@ impl Copa {
             ticks_us: 0,
             capacity: RoundsMax::default(),
             limited_at: Instant::ZERO,
+            limited_since: Instant::ZERO,
             velocity: 1,
             rising: true,
             steady_loops: 0,
@@ -213,6 +216,23 @@ impl Copa {
         self.loss.on_acked(ack.acked_bytes);
     }
 
+    /// The flow has little to send. What the line does to a trickle says nothing of what it does to a flow.
+    fn rest(&mut self, now: Instant) {
+        self.limited_since = now;
+        self.emptied_at = now;
+        self.looked_at = now;
+        self.lost_bytes = 0;
+        if let Phase::Draining { window, .. } = self.phase {
+            (self.phase, self.window) = (Phase::Steering, window);
+        }
+        if self.phase == Phase::Competing && now.since(self.limited_at) > self.loops(DRAIN_AFTER_LOOPS) {
+            self.found_ours(now);
+        }
+        if now.since(self.limited_at) > KNOWLEDGE_MAX_AGE {
+            self.start_again(now);
+        }
+    }
+
     fn loops(&self, count: u64) -> Duration {
         Duration::from_us(self.loop_us * count)
     }
@@ -237,9 +257,23 @@ impl Copa {
 
     /// Whether the rate is below what the queue allows: `window / loop <= target / queue`.
     fn may_rise(&self, queue_us: u64) -> bool {
+        self.allows(self.window, queue_us)
+    }
+
+    /// The same for so many bytes in flight.
+    fn allows(&self, in_flight: u64, queue_us: u64) -> bool {
         let queue_us = queue_us.saturating_sub(OWN_BURSTS.as_us());
-        let has = u128::from(self.window) * u128::from(queue_us);
+        let has = u128::from(in_flight) * u128::from(queue_us);
         has <= u128::from(self.target_packets * PACKET) * u128::from(self.loop_us)
+    }
+
+    /// Whether a flow that was not held back should have been: the line has become slower than what is offered.
+    fn is_too_much(&self, ack: &AckSample) -> bool {
+        // Far below the window there is nothing to hold back, and the look back can be saved.
+        if ack.in_flight_bytes < WINDOW_MIN_BYTES {
+            return false;
+        }
+        self.round_trips(ack.now).is_some_and(|trips| !self.allows(ack.in_flight_bytes, trips.queue_us()))
     }
 
     fn slow_start(&mut self, ack: &AckSample, queue_us: u64) {
@@ -289,9 +323,11 @@ impl Copa {
         let crossed = |every: Duration| now.as_us() / every.as_us() != self.looked_at.as_us() / every.as_us();
         let (is_time, is_time_competing) = (crossed(DRAIN_EVERY), crossed(DRAIN_COMPETING_EVERY));
         self.looked_at = now;
+        // A short burst has better things to do.
+        let is_long = now.since(self.limited_since) > self.loops(DRAIN_AFTER_LOOPS);
         match self.phase {
             Phase::SlowStart => {}
-            Phase::Steering if is_time => self.drain(now, trips, was_full),
+            Phase::Steering if is_time && is_long => self.drain(now, trips, was_full),
             Phase::Steering => {}
             Phase::Competing if is_empty => self.found_ours(now),
             Phase::Competing if is_time_competing => self.drain(now, trips, true),
@@ -422,20 +458,15 @@ impl Controller for Copa {
 
     fn on_ack(&mut self, ack: &AckSample) {
         self.learn(ack);
-        if !ack.is_limited {
-            // What the line does to a trickle says nothing of what it does to a flow.
-            self.emptied_at = ack.now;
-            self.lost_bytes = 0;
-            if let Phase::Draining { window, .. } = self.phase {
-                (self.phase, self.window) = (Phase::Steering, window);
-            }
-            if ack.now.since(self.limited_at) > KNOWLEDGE_MAX_AGE {
-                self.start_again(ack.now);
-            }
+        if !ack.is_limited && !self.is_too_much(ack) {
+            self.rest(ack.now);
             return;
         }
         self.limited_at = ack.now;
         let Some(trips) = self.round_trips(ack.now) else { return };
+        if !ack.is_limited {
+            self.window = self.window.min(ack.in_flight_bytes + ack.acked_bytes);
+        }
         self.look_for_competition(ack.now, trips);
         let queue_us = trips.queue_us();
         self.answer_loss(ack, queue_us);
@@ -510,6 +541,7 @@ mod tests {
                 rate_bytes_s: 10 * PACKET * 1_000 / TICK_MS,
                 app_limited: false,
             }),
+            in_flight_bytes: 2 * PACKET,
             is_limited: true,
         }
     }
@@ -567,6 +599,41 @@ mod tests {
             copa.on_ack(&AckSample { is_limited: false, ..ack(n * TICK_MS, 50) });
         }
         assert_eq!(copa.window_bytes(), INITIAL_WINDOW_BYTES);
+    }
+
+    #[test]
+    fn a_line_that_becomes_too_slow_for_what_is_offered_closes_the_window_all_the_same() {
+        let mut copa = copa();
+        let mut next = ticks(&mut copa, 0, 60, 50);
+        let window = copa.window_bytes();
+        // Half a window is offered and no more; the queue grows.
+        for n in next..next + 30 {
+            let ack = AckSample { is_limited: false, in_flight_bytes: window / 2, ..ack(n * TICK_MS, 90) };
+            copa.on_ack(&ack);
+        }
+        next += 30;
+        assert!(copa.window_bytes() < window / 2, "{window} {}", copa.window_bytes());
+        // It is held back now, and opens again with the line.
+        let closed = copa.window_bytes();
+        ticks(&mut copa, next, 40, 50);
+        assert!(copa.window_bytes() > closed);
+    }
+
+    #[test]
+    fn a_long_flow_drains_now_and_then_and_a_short_burst_does_not() {
+        let drains = |copa: &Copa| matches!(copa.phase, Phase::Draining { .. });
+        let mut long = copa();
+        let mut short = copa();
+        let mut seen = [0, 0];
+        for n in 0..600 {
+            // Ten ticks of every two seconds, from the times on at which all drain.
+            let is_limited = n % 125 < 10;
+            long.on_ack(&ack(n * TICK_MS, 50 + 10 * u64::from(n > 20)));
+            short.on_ack(&AckSample { is_limited, ..ack(n * TICK_MS, 50 + 10 * u64::from(n > 20)) });
+            seen[0] += u32::from(drains(&long));
+            seen[1] += u32::from(drains(&short));
+        }
+        assert!(seen[0] > 8 && seen[1] == 0, "{seen:?}");
     }
 
     #[test]

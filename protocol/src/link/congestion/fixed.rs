@@ -68,6 +68,7 @@ mod tests {
             path_rtt: Some(Duration::from_ms(40)),
             loop_time: Duration::from_ms(50),
             delivery: None,
+            in_flight_bytes: 0,
             is_limited: true,
         });
         assert_eq!((fixed.rate_bytes_s(), fixed.window_bytes()), (1_000_000, 300_000));

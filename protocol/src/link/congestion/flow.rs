@@ -174,6 +174,7 @@ impl Flow {
                 path_rtt: batch.path_rtt,
                 loop_time: now.since(left_at),
                 delivery,
+                in_flight_bytes,
                 is_limited: self.limited_until.is_some_and(|at| at >= batch.newest_sent_at),
             });
         } else if in_flight_bytes > 0 && !self.silent {
