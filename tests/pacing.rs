@@ -13,7 +13,7 @@ use ninefold_client::protocol::link::congestion::Mode;
 fn a_slow_pace_is_kept_and_spread_over_the_ticks() {
     let config = Config { congestion_control: Mode::Fixed, client_rate_max_bytes_s: 60_000, ..config() };
     let server = start(&config);
-    let mut players = [Player::join(&server, &config, 1)];
+    let mut players = [Player::join_for_trees(&server, &config, 1)];
     until("it plays", 5, &mut players, |p| p[0].client.is_playable());
     let began = Instant::now();
     let bytes_before = players[0].client.stats().bytes_in;

@@ -67,10 +67,24 @@ impl Player {
     }
 
     pub fn join_with(server: &Server, config: &Config, client_id: u64, cache_chunks_max: usize) -> Player {
+        let ordinary = ClientConfig::new(unix_s());
+        Self::join_as(server, config, client_id, &ClientConfig { cache_chunks_max, ..ordinary })
+    }
+
+    /// Joins with compiled trees, which take more than one datagram a chunk.
+    pub fn join_for_trees(server: &Server, config: &Config, client_id: u64) -> Player {
+        Self::join_as(
+            server,
+            config,
+            client_id,
+            &ClientConfig { recipes: false, ..ClientConfig::new(unix_s()) },
+        )
+    }
+
+    fn join_as(server: &Server, config: &Config, client_id: u64, client_config: &ClientConfig) -> Player {
         let clock = Monotonic::start();
-        let client_config = ClientConfig { cache_chunks_max, ..ClientConfig::new(unix_s()) };
         let token = token(server, config, client_id);
-        let client = Client::new(clock.now(), &client_config, &token).unwrap();
+        let client = Client::new(clock.now(), client_config, &token).unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
         Player { client, events: Vec::new(), wish: (0.0, 0.0), socket, clock }
