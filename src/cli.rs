@@ -3,12 +3,15 @@
 //! The flags come from the table of keys. Their values are read by the configuration, so that a wrong
 //! value is told the same way wherever it was said.
 
+mod picture;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use ninefold::config::{KEYS, Sources};
+use ninefold::picture::MapOptions;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub enum Request {
     Serve(Sources),
     /// Print the effective configuration.
     Config(Sources),
+    /// Draw a map into a file.
+    Map(MapOptions, PathBuf),
     /// Print this text: help or the version.
     Tell(String),
 }
@@ -41,6 +46,10 @@ pub fn parse(
         },
     };
     Ok(match matches.subcommand() {
+        Some(("map", matches)) => {
+            let (options, out) = picture::map_request(matches);
+            Request::Map(options, out)
+        }
         Some(("config", matches)) => Request::Config(sources(matches, env)),
         Some((_, matches)) => Request::Serve(sources(matches, env)),
         None => Request::Serve(sources(&matches, env)),
@@ -84,6 +93,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("config").about("Print the effective configuration, each key explained, as TOML"),
         )
+        .subcommand(picture::map_command())
 }
 
 fn sources(matches: &ArgMatches, env: Vec<(OsString, OsString)>) -> Sources {

@@ -7,12 +7,14 @@
 mod cli;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use ninefold::config::{Config, ConfigError, Effective};
+use ninefold::picture::{self, MapOptions, PictureError};
 use ninefold::server::{Server, StartError};
 use ninefold_world::BspWorld;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,8 +33,10 @@ fn main() -> ExitCode {
             // Names and paths may hold anything, and one line is promised.
             let line = format!("{error:#}").replace(char::is_control, "?");
             eprintln!("ninefold: {line}");
-            let is_mistake =
-                error.is::<UsageError>() || error.is::<ConfigError>() || error.is::<StartError>();
+            let is_mistake = error.is::<UsageError>()
+                || error.is::<ConfigError>()
+                || error.is::<StartError>()
+                || error.is::<PictureError>();
             if is_mistake { ExitCode::from(EXIT_MISTAKE) } else { ExitCode::FAILURE }
         }
     }
@@ -42,6 +46,7 @@ fn run() -> anyhow::Result<ExitCode> {
     match cli::parse(std::env::args_os(), std::env::vars_os().collect())? {
         Request::Tell(text) => tell(&text),
         Request::Config(sources) => tell(&Effective::load(&sources)?.to_toml()),
+        Request::Map(options, out) => map(options, &out),
         Request::Serve(sources) => {
             let config = Effective::load(&sources)?.config;
             init_logging(&config);
@@ -58,6 +63,13 @@ fn tell(text: &str) -> anyhow::Result<ExitCode> {
         }
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Draws a map and says what is on it.
+fn map(options: MapOptions, out: &Path) -> anyhow::Result<ExitCode> {
+    let canvas = picture::map(&BspWorld::new(options.world_seed), options)?;
+    canvas.save(out)?;
+    tell(&format!("{}: {} x {} pixels\n", out.display(), canvas.width(), canvas.height()))
 }
 
 /// For people, to standard error.
