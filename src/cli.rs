@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use ninefold::config::{KEYS, Sources};
-use ninefold::picture::MapOptions;
+use ninefold::picture::{MapOptions, ViewOptions};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub enum Request {
     Config(Sources),
     /// Draw a map into a file.
     Map(MapOptions, PathBuf),
+    /// Draw what is seen in the world of a seed into a file.
+    View(u64, ViewOptions, PathBuf),
     /// Print this text: help or the version.
     Tell(String),
 }
@@ -49,6 +51,10 @@ pub fn parse(
         Some(("map", matches)) => {
             let (options, out) = picture::map_request(matches);
             Request::Map(options, out)
+        }
+        Some(("view", matches)) => {
+            let (world_seed, options, out) = picture::view_request(matches);
+            Request::View(world_seed, options, out)
         }
         Some(("config", matches)) => Request::Config(sources(matches, env)),
         Some((_, matches)) => Request::Serve(sources(matches, env)),
@@ -94,6 +100,7 @@ fn command() -> Command {
             Command::new("config").about("Print the effective configuration, each key explained, as TOML"),
         )
         .subcommand(picture::map_command())
+        .subcommand(picture::view_command())
 }
 
 fn sources(matches: &ArgMatches, env: Vec<(OsString, OsString)>) -> Sources {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ninefold::config::{Config, ConfigError, Effective};
-use ninefold::picture::{self, MapOptions, PictureError};
+use ninefold::picture::{self, MapOptions, PictureError, ViewOptions};
 use ninefold::server::{Server, StartError};
 use ninefold_world::BspWorld;
 use tokio::signal::unix::{SignalKind, signal};
@@ -47,6 +47,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Request::Tell(text) => tell(&text),
         Request::Config(sources) => tell(&Effective::load(&sources)?.to_toml()),
         Request::Map(options, out) => map(options, &out),
+        Request::View(world_seed, options, out) => view(world_seed, options, &out),
         Request::Serve(sources) => {
             let config = Effective::load(&sources)?.config;
             init_logging(&config);
@@ -70,6 +71,14 @@ fn map(options: MapOptions, out: &Path) -> anyhow::Result<ExitCode> {
     let canvas = picture::map(&BspWorld::new(options.world_seed), options)?;
     canvas.save(out)?;
     tell(&format!("{}: {} x {} pixels\n", out.display(), canvas.width(), canvas.height()))
+}
+
+/// Draws a view and says what was drawn of the ring.
+fn view(world_seed: u64, options: ViewOptions, out: &Path) -> anyhow::Result<ExitCode> {
+    let view = picture::view(&BspWorld::new(world_seed), options)?;
+    view.canvas.save(out)?;
+    let size = format!("{} x {}", view.canvas.width(), view.canvas.height());
+    tell(&format!("{}: {size} pixels\n{}\n", out.display(), view.counts))
 }
 
 /// For people, to standard error.

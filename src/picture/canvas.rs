@@ -33,7 +33,6 @@ impl Canvas {
         Canvas { width, height, pixels: vec![bytes(colour); width * height] }
     }
 
-    #[allow(dead_code)]
     pub(super) fn from_pixels(width: usize, pixels: Vec<[u8; 3]>) -> Self {
         debug_assert_eq!(pixels.len() % width, 0);
         Canvas { width, height: pixels.len() / width, pixels }

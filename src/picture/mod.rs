@@ -12,7 +12,9 @@ mod canvas;
 mod chunks;
 mod error;
 mod map;
+mod view;
 
 pub use canvas::Canvas;
 pub use error::PictureError;
 pub use map::{MapOptions, RADIUS_MAX, map};
+pub use view::{EYE_UNITS, SIDE_PIXELS_MAX, View, ViewCounts, ViewOptions, view, view_of};

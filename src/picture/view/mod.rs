@@ -1,0 +1,165 @@
+//! The view: what an eye in the world sees, drawn over the decoded 3x3 ring by a small software renderer.
+//!
+//! ```text
+//!   ring ─▶ scene ─▶ walk (tree front to back, frustum, PVS) ─▶ raster (which surface at which sample)
+//!                                                                  │
+//!   canvas ◀─ develop (tone, gamma, 2x2) ◀─ shade (materials, fog, sky) ◀─ light (rays, filtered)
+//! ```
+//!
+//! Every pixel has 2x2 samples. The picture is made band by band, each band by itself, so that threads
+//! make no difference and memory is bounded by the bands at work.
+
+mod camera;
+mod develop;
+mod light;
+mod material;
+mod noise;
+mod props;
+mod raster;
+mod scene;
+mod shade;
+mod sky;
+mod surface;
+mod walk;
+
+use std::fmt;
+
+use ninefold_world::{Chunk, ChunkCoord, Generator, Position, Topology};
+use rayon::prelude::*;
+
+use super::canvas::Canvas;
+use super::chunks::receive;
+use super::error::PictureError;
+use camera::Camera;
+use scene::Scene;
+
+/// The height of the eye above the floor if nothing else is said, in units.
+pub const EYE_UNITS: f64 = 48.0;
+/// The least room between the eye and what is above it, in units.
+const EYE_ROOM_UNITS: f64 = 2.0;
+/// The longest side of a picture, in pixels.
+pub const SIDE_PIXELS_MAX: u32 = 3_840;
+/// Rows of pixels of one band.
+const BAND_ROWS: usize = 24;
+/// Samples along each side of a pixel.
+const SAMPLES: usize = 2;
+
+/// What to look at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ViewOptions {
+    /// Where the eye is, eastward, in units.
+    pub x: f64,
+    /// Southward.
+    pub z: f64,
+    /// Where it looks, in degrees from north, clockwise: 90 is east.
+    pub yaw_degrees: f32,
+    /// Up, in degrees.
+    pub pitch_degrees: f32,
+    /// Height above the floor, in units.
+    pub eye_units: f64,
+    /// From the left to the right of the picture, in degrees.
+    pub fov_degrees: f32,
+    /// Pixels along a row, 1 to [`SIDE_PIXELS_MAX`].
+    pub width: u32,
+    /// Rows, 1 to [`SIDE_PIXELS_MAX`].
+    pub height: u32,
+    /// Whether all doors stand open.
+    pub doors_are_open: bool,
+}
+
+/// What was drawn of the ring, and what was not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ViewCounts {
+    /// Leaves of the ring.
+    pub leaves: usize,
+    /// Leaves in the frustum and not hidden.
+    pub leaves_drawn: usize,
+    /// Leaves outside the frustum, alone or with their chunk or branch.
+    pub leaves_outside_frustum: usize,
+    /// Leaves in the frustum that the PVS hides.
+    pub leaves_hidden_by_pvs: usize,
+    /// Faces of the ring.
+    pub faces: usize,
+    /// Faces drawn: they look at the eye and are in the picture.
+    pub faces_drawn: usize,
+}
+
+impl fmt::Display for ViewCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ViewCounts { leaves, leaves_drawn, leaves_outside_frustum, leaves_hidden_by_pvs, .. } = self;
+        writeln!(
+            f,
+            "leaves: {leaves} in the ring, {leaves_drawn} drawn, {} culled ({leaves_outside_frustum} by the \
+             frustum, {leaves_hidden_by_pvs} by the PVS)",
+            leaves_outside_frustum + leaves_hidden_by_pvs
+        )?;
+        write!(f, "faces: {} in the ring, {} drawn", self.faces, self.faces_drawn)
+    }
+}
+
+/// A picture and how it came about.
+#[derive(Debug)]
+pub struct View {
+    /// The picture.
+    pub canvas: Canvas,
+    /// What was drawn.
+    pub counts: ViewCounts,
+}
+
+/// Draws a view into a generator's world.
+///
+/// # Errors
+/// When the place is outside the world or in rock, or the eye is in the ceiling.
+pub fn view(generator: &dyn Generator, options: ViewOptions) -> Result<View, PictureError> {
+    let centre = chunk_of(options)?;
+    let places: Vec<ChunkCoord> = Topology::Plane.ring(centre).collect();
+    view_of(receive(generator, &places)?, options)
+}
+
+/// Draws a view of chunks that one has: the one under the eye and those around it.
+///
+/// # Errors
+/// As [`view`]; a chunk under the eye that is not there is rock.
+///
+/// # Panics
+/// When the picture has no pixels, or more than [`SIDE_PIXELS_MAX`] along a side.
+pub fn view_of(chunks: Vec<Chunk>, options: ViewOptions) -> Result<View, PictureError> {
+    let is_side = |pixels| (1..=SIDE_PIXELS_MAX).contains(&pixels);
+    assert!(is_side(options.width) && is_side(options.height), "the caller keeps to SIDE_PIXELS_MAX");
+    let centre = chunk_of(options)?;
+    let eye_y = eye_height(&chunks, centre, options)?;
+    let scene = Scene::new(chunks, centre, options.doors_are_open);
+    let camera = Camera::new(options, centre, eye_y);
+    let seen = walk::walk(&scene, &camera);
+    let (width, height) = (options.width as usize, options.height as usize);
+    let glows = light::glows(&scene, camera.eye);
+    let bands = (0..height.div_ceil(BAND_ROWS)).into_par_iter();
+    let pixels: Vec<Vec<[u8; 3]>> = bands
+        .map(|band| {
+            let rows = band * BAND_ROWS..((band + 1) * BAND_ROWS).min(height);
+            develop::band(&scene, &camera, &seen.polygons, &glows, rows)
+        })
+        .collect();
+    Ok(View { canvas: Canvas::from_pixels(width, pixels.concat()), counts: seen.counts })
+}
+
+fn chunk_of(options: ViewOptions) -> Result<ChunkCoord, PictureError> {
+    let (x, z) = (options.x, options.z);
+    Position { x, y: 0.0, z }.chunk().ok_or(PictureError::OutsideGrid { x, z })
+}
+
+/// Where the eye is, in units above zero.
+fn eye_height(chunks: &[Chunk], centre: ChunkCoord, options: ViewOptions) -> Result<f64, PictureError> {
+    let (x, z) = (options.x, options.z);
+    let chunk = chunks.iter().find(|chunk| chunk.coord() == centre);
+    let column = chunk.and_then(|chunk| scene::column(chunk, x, z));
+    let Some((floor, top)) = column else {
+        let nearest = chunk.and_then(|chunk| scene::nearest_air(chunk, x, z));
+        return Err(PictureError::Rock { x, z, nearest });
+    };
+    let highest = top - floor - EYE_ROOM_UNITS;
+    if options.eye_units > highest {
+        return Err(PictureError::EyeTooHigh { x, z, eye: options.eye_units, highest });
+    }
+    Ok(floor + options.eye_units)
+}

@@ -1,0 +1,59 @@
+//! The colour of a sample: its surface's look under its light, behind the air.
+
+use glam::Vec3;
+
+use super::camera::Camera;
+use super::light::{Glow, Light};
+use super::material::look;
+use super::scene::Scene;
+use super::sky;
+use super::surface::{Material, Surface};
+
+/// A bump's light is at most so much more than the flat surface's.
+const BUMP_MAX: f32 = 2.0;
+/// How bright a lamp's glass is.
+const GLASS_STRENGTH: f32 = 5.0;
+/// The sky, where nothing is hit, lies so far away for glows in the air, in units.
+const SKY_UNITS: f32 = 2_000.0;
+
+/// The colour of a surface at a distance along a ray of length 1.
+pub fn surface(
+    camera: &Camera,
+    surface: &Surface,
+    light: &Light,
+    way: Vec3,
+    along: f32,
+    eye_is_open: bool,
+    glows: &[Glow],
+) -> Vec3 {
+    let colour = match surface.material {
+        Material::Glass(colour) => sky::linear(colour) * GLASS_STRENGTH,
+        _ => lit(camera, surface, light, way, along),
+    };
+    let (clear, air) = sky::air(camera.eye, way, along, eye_is_open || surface.is_sky);
+    let glow: Vec3 = glows.iter().map(|glow| glow.along(camera.eye, way, along)).sum();
+    air.lerp(colour, clear) + glow
+}
+
+/// The colour where nothing is.
+pub fn nothing(scene: &Scene, camera: &Camera, way: Vec3, glows: &[Glow]) -> Vec3 {
+    let glow: Vec3 = glows.iter().map(|glow| glow.along(camera.eye, way, SKY_UNITS)).sum();
+    sky::sky(way, scene.base, camera.eye) + glow
+}
+
+fn lit(camera: &Camera, surface: &Surface, light: &Light, way: Vec3, along: f32) -> Vec3 {
+    let slant = surface.normal.dot(way).abs().max(0.02);
+    let footprint = along * camera.sample_width() / slant.sqrt();
+    let texel = surface.texel(camera.eye + way * along, footprint);
+    let is_level = surface.normal.y.abs() > 0.5;
+    let look_at = |du: f32, dv: f32| look(surface.material, &texel.shifted([du, dv]), is_level);
+    let here = look(surface.material, &texel, is_level);
+    let step = (0.6 * footprint).max(0.3);
+    let slope_u = (look_at(step, 0.0).height - here.height) / step;
+    let slope_v = (look_at(0.0, step).height - here.height) / step;
+    let normal = (surface.normal - surface.u * slope_u - surface.v * slope_v).normalize();
+    let flat = surface.normal.dot(light.from);
+    let bump = if flat > 1e-5 { (normal.dot(light.from) / flat).clamp(0.0, BUMP_MAX) } else { 0.0 };
+    let around = 0.55 + 0.45 * normal.dot(surface.normal);
+    here.albedo * (light.direct * bump + light.around * around)
+}

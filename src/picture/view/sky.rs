@@ -1,0 +1,82 @@
+//! The sky: a gradient, the sun, faint clouds; and the air between the eye and things.
+
+use glam::Vec3;
+use ninefold_world::SUN;
+
+use super::noise::{Texel, smoothstep};
+
+/// The sun's light on a surface that faces it.
+const SUN_STRENGTH: f32 = 3.1;
+/// The sky's colours high up and at the horizon, linear.
+const ZENITH: Vec3 = Vec3::new(0.14, 0.29, 0.62);
+const HORIZON: Vec3 = Vec3::new(0.66, 0.75, 0.84);
+/// Near the sun the haze is warm.
+const HAZE: Vec3 = Vec3::new(0.95, 0.80, 0.58);
+/// Distance at which air hides two thirds of what lies behind it, in the open and under a roof, in units.
+const OPEN_AIR_UNITS: f32 = 600.0;
+const ROOFED_AIR_UNITS: f32 = 1_500.0;
+/// Air is denser below this height, in units.
+const LOW_AIR_UNITS: f32 = 40.0;
+/// The air under a roof, which no sky lights.
+const ROOFED_AIR: Vec3 = Vec3::new(0.014, 0.013, 0.014);
+/// Clouds: their height above the eye and their size, in units.
+const CLOUD_HEIGHT_UNITS: f32 = 1_100.0;
+const CLOUD_UNITS: f32 = 1_024.0;
+
+/// The way to the sun.
+pub fn sun_way() -> Vec3 {
+    Vec3::from_array(SUN.direction).normalize()
+}
+
+/// Its light, linear.
+pub fn sun_light() -> Vec3 {
+    linear(SUN.colour) * SUN_STRENGTH
+}
+
+/// What comes from a part of the sky, without sun and clouds.
+pub fn glow(way: Vec3) -> Vec3 {
+    let up = way.y.max(0.0);
+    let base = HORIZON.lerp(ZENITH, 1.0 - (1.0 - up).powf(2.6));
+    let toward = way.dot(sun_way()).max(0.0);
+    base + HAZE * (0.10 * toward.powi(4) + 0.16 * toward.powi(24)) * (1.0 - 0.4 * up)
+}
+
+/// What the whole of the sky gives a surface, by a cheaper sum: for light that bounces.
+pub fn ambient(way: Vec3) -> Vec3 {
+    linear(SUN.ambient) * 2.1 * (0.75 + 0.5 * way.y.max(0.0))
+}
+
+/// The sky behind everything.
+pub fn sky(way: Vec3, base: [u32; 2], eye: Vec3) -> Vec3 {
+    let mut colour = glow(way);
+    let toward = way.dot(sun_way());
+    if way.y > 0.02 {
+        let span = CLOUD_HEIGHT_UNITS / way.y;
+        let at = [eye.x + way.x * span, eye.z + way.z * span];
+        let texel = Texel { at, base, salt: 0x5eed, footprint: span * 0.002 };
+        let warped = texel.shifted([texel.smooth(512.0, 3) * 180.0, texel.smooth(512.0, 4) * 180.0]);
+        let thick = smoothstep(0.0, 0.75, warped.fractal(CLOUD_UNITS, 5, 1) + 0.08);
+        let far = smoothstep(0.03, 0.30, way.y);
+        let lit = Vec3::new(0.98, 0.97, 0.95) + HAZE * 0.35 * toward.max(0.0).powi(6);
+        colour = colour.lerp(lit, 0.55 * thick * far);
+    }
+    let disc = smoothstep(0.99935, 0.99965, toward);
+    let halo = 0.5 * toward.max(0.0).powi(600);
+    colour + sun_light() * (3.0 * disc + 0.35 * halo)
+}
+
+/// How much of what lies so far ahead is seen through the air, and the air's own colour.
+pub fn air(eye: Vec3, way: Vec3, along: f32, is_open: bool) -> (f32, Vec3) {
+    let reach = if is_open { OPEN_AIR_UNITS } else { ROOFED_AIR_UNITS };
+    let middle = eye.y + way.y * along * 0.5;
+    let dense = if is_open { 1.0 + 0.35 * (1.0 - middle / LOW_AIR_UNITS).clamp(0.0, 1.0) } else { 1.0 };
+    let thick = along * dense / reach;
+    let level = Vec3::new(way.x, way.y.clamp(0.0, 0.35), way.z).normalize();
+    let colour = if is_open { glow(level) } else { ROOFED_AIR };
+    ((-thick * thick).exp(), colour)
+}
+
+/// An sRGB colour as light.
+pub fn linear(colour: [u8; 3]) -> Vec3 {
+    Vec3::from_array(colour.map(|c| (f32::from(c) / 255.0).powf(2.2)))
+}
