@@ -16,5 +16,5 @@ mod view;
 
 pub use canvas::Canvas;
 pub use error::PictureError;
-pub use map::{MapOptions, RADIUS_MAX, map};
+pub use map::{MapOptions, RADIUS_MAX, map, map_of};
 pub use view::{EYE_UNITS, SIDE_PIXELS_MAX, View, ViewCounts, ViewOptions, view, view_of};

@@ -9,9 +9,10 @@ mod marks;
 pub(super) mod palette;
 mod survey;
 
-use ninefold_world::{ChunkCoord, Generator};
+use ninefold_world::{Chunk, ChunkCoord, Generator};
 
 use super::canvas::Canvas;
+use super::chunks::receive;
 use super::error::PictureError;
 use survey::Survey;
 
@@ -57,12 +58,21 @@ impl Sheet {
 /// # Panics
 /// When the radius is above [`RADIUS_MAX`].
 pub fn map(generator: &dyn Generator, options: MapOptions) -> Result<Canvas, PictureError> {
+    let places: Vec<ChunkCoord> = survey::places(options.centre, options.radius).collect();
+    Ok(map_of(receive(generator, &places)?, options))
+}
+
+/// Draws the map of chunks that one has; where there is none, it is left empty.
+///
+/// # Panics
+/// When the radius is above [`RADIUS_MAX`].
+pub fn map_of(chunks: Vec<Chunk>, options: MapOptions) -> Canvas {
     assert!(options.radius <= RADIUS_MAX, "the caller keeps to RADIUS_MAX");
-    let survey = Survey::take(generator, options.centre, options.radius)?;
+    let survey = Survey::new(chunks, options.centre, options.radius);
     let (mut canvas, sheet) = legend::sheet(&survey);
     ground::paint(&mut canvas, &survey, sheet);
     ground::paint_glows(&mut canvas, &survey, sheet);
     marks::paint(&mut canvas, &survey, sheet);
     legend::write(&mut canvas, &survey, sheet, options.world_seed);
-    Ok(canvas)
+    canvas
 }

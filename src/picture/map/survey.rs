@@ -2,9 +2,7 @@
 
 use ninefold_world::{Axis, Biome, CELLS_PER_CHUNK, Chunk, ChunkCoord, FIXED_PER_UNIT, Leaf, Topology};
 
-use super::super::chunks::receive;
-use super::super::error::PictureError;
-
+const CELLS: i32 = CELLS_PER_CHUNK as i32;
 const CELL_FIXED: i16 = (ninefold_world::CELL_UNITS * FIXED_PER_UNIT) as i16;
 
 /// The lowest air of a cell.
@@ -40,39 +38,17 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Makes the chunks and lays them out.
-    pub fn take(
-        generator: &dyn ninefold_world::Generator,
-        centre: ChunkCoord,
-        radius: u32,
-    ) -> Result<Survey, PictureError> {
+    /// Lays out the chunks of the square around a centre.
+    pub fn new(chunks: Vec<Chunk>, centre: ChunkCoord, radius: u32) -> Survey {
         let radius = radius as i32;
-        let across = 2 * radius + 1;
-        let offsets = (0..across * across).map(|n| (n % across, n / across));
-        let (columns, places): (Vec<(i32, i32)>, Vec<ChunkCoord>) = offsets
-            .filter_map(|(x, z)| {
-                let coord = Topology::Plane.neighbour(centre, x - radius, z - radius)?;
-                Some(((x, z), coord))
-            })
-            .unzip();
-        let chunks = receive(generator, &places)?;
-        let side = across * CELLS_PER_CHUNK as i32;
-        let mut survey = Survey {
-            centre,
-            radius,
-            side,
-            places: vec![None; (side * side) as usize],
-            chunks: columns.into_iter().zip(chunks).collect(),
-        };
-        for ((x, z), chunk) in &survey.chunks {
-            lay_out(
-                &mut survey.places,
-                side,
-                (x * CELLS_PER_CHUNK as i32, z * CELLS_PER_CHUNK as i32),
-                chunk,
-            );
+        let side = (2 * radius + 1) * CELLS;
+        let place = |chunk: Chunk| Some((place_of(chunk.coord(), centre, radius)?, chunk));
+        let chunks: Vec<((i32, i32), Chunk)> = chunks.into_iter().filter_map(place).collect();
+        let mut places = vec![None; (side * side) as usize];
+        for ((column, row), chunk) in &chunks {
+            lay_out(&mut places, side, (column * CELLS, row * CELLS), chunk);
         }
-        Ok(survey)
+        Survey { centre, radius, side, places, chunks }
     }
 
     /// A cell of the square; `None` outside it and beyond the end of the world.
@@ -87,9 +63,21 @@ impl Survey {
     }
 }
 
+/// The chunks of a square; fewer at the end of the world.
+pub fn places(centre: ChunkCoord, radius: u32) -> impl Iterator<Item = ChunkCoord> {
+    let radius = radius as i32;
+    let steps = (-radius..=radius).flat_map(move |dz| (-radius..=radius).map(move |dx| (dx, dz)));
+    steps.filter_map(move |(dx, dz)| Topology::Plane.neighbour(centre, dx, dz))
+}
+
+/// Column and row of a chunk in the square around a centre.
+fn place_of(chunk: ChunkCoord, centre: ChunkCoord, radius: i32) -> Option<(i32, i32)> {
+    let along = |to: i32, from: i32| to.checked_sub(from).filter(|d| (-radius..=radius).contains(d));
+    Some((along(chunk.cx, centre.cx)? + radius, along(chunk.cz, centre.cz)? + radius))
+}
+
 fn lay_out(places: &mut [Option<Place>], side: i32, corner: (i32, i32), chunk: &Chunk) {
-    let cells = CELLS_PER_CHUNK as i32;
-    for (x, z) in (0..cells * cells).map(|n| (n % cells, n / cells)) {
+    for (x, z) in (0..CELLS * CELLS).map(|n| (n % CELLS, n / CELLS)) {
         let place = &mut places[((corner.1 + z) * side + corner.0 + x) as usize];
         *place = Some(Place { biome: chunk.biome(), air: None });
     }

@@ -14,23 +14,75 @@ use super::surface::Polygon;
 
 /// Light is smoothed over so many samples to each side: a tile of the pattern of rays.
 const REACH: usize = TILE / 2;
-/// Brighter or darker as a whole.
-const EXPOSURE: f32 = 0.80;
+/// The mean brightness to which a picture is exposed, and how far it is made darker or brighter for it.
+const MIDDLE: f32 = 0.17;
+const EXPOSURES: (f32, f32) = (0.68, 5.0);
+/// Rows and columns of samples from which the mean is taken.
+const METER: (usize, usize) = (18, 32);
+
+/// What all bands of a picture share.
+#[derive(Debug)]
+pub struct Shot<'s> {
+    pub scene: &'s Scene,
+    pub camera: &'s Camera,
+    pub polygons: &'s [Polygon],
+    pub glows: Vec<Glow>,
+    eye_is_open: bool,
+    exposure: f32,
+}
+
+impl<'s> Shot<'s> {
+    /// Measures how bright the picture will be.
+    pub fn new(scene: &'s Scene, camera: &'s Camera, polygons: &'s [Polygon]) -> Self {
+        let glows = light::glows(scene, camera.eye);
+        let eye_is_open = scene.is_open_at(camera.eye);
+        let mut shot = Shot { scene, camera, polygons, glows, eye_is_open, exposure: 1.0 };
+        let mut sum = 0.0;
+        for row in 0..METER.0 {
+            let y = camera.height * (2 * row + 1) / (2 * METER.0);
+            let samples = Samples::fill(camera, polygons, y..y + 1);
+            for column in 0..METER.1 {
+                let x = camera.width * (2 * column + 1) / (2 * METER.1);
+                let light = shot.gather(&samples, x);
+                let colour = shot.colour(samples.polygons[x], &light, x, y);
+                sum += (colour.element_sum() / 3.0 + 1e-4).ln();
+            }
+        }
+        let mean = (sum / (METER.0 * METER.1) as f32).exp();
+        shot.exposure = (MIDDLE / mean).clamp(EXPOSURES.0, EXPOSURES.1);
+        shot
+    }
+
+    /// The light on a sample, counted from the first of its rows.
+    fn gather(&self, samples: &Samples, n: usize) -> Light {
+        let (x, y) = (n % samples.width, samples.rows.start + n / samples.width);
+        let Some(polygon) = self.polygons.get(samples.polygons[n] as usize) else { return Light::default() };
+        let ray = self.camera.ray(x as f32 + 0.5, y as f32 + 0.5);
+        let at = self.camera.eye + ray * polygon.surface.along(self.camera.eye, ray);
+        light::gather(self.scene, &polygon.surface, at, x, y)
+    }
+
+    /// The colour of a sample.
+    fn colour(&self, polygon: u32, light: &Light, x: usize, y: usize) -> Vec3 {
+        let way = self.camera.ray(x as f32 + 0.5, y as f32 + 0.5).normalize();
+        match self.polygons.get(polygon as usize) {
+            None => shade::nothing(self.scene, self.camera, way, &self.glows),
+            Some(Polygon { surface, .. }) => {
+                let along = surface.along(self.camera.eye, way);
+                shade::surface(self.camera, surface, light, way, along, self.eye_is_open, &self.glows)
+            }
+        }
+    }
+}
 
 /// The pixels of these rows of the picture.
-pub fn band(
-    scene: &Scene,
-    camera: &Camera,
-    polygons: &[Polygon],
-    glows: &[Glow],
-    rows: Range<usize>,
-) -> Vec<[u8; 3]> {
+pub fn band(shot: &Shot<'_>, rows: Range<usize>) -> Vec<[u8; 3]> {
+    let camera = shot.camera;
     let first = (rows.start * SAMPLES).saturating_sub(REACH);
     let last = (rows.end * SAMPLES + REACH).min(camera.height);
-    let samples = Samples::fill(camera, polygons, first..last);
-    let light = gather(scene, camera, polygons, &samples);
-    let light = smooth(polygons, &samples, light);
-    let eye_is_open = scene.is_open_at(camera.eye);
+    let samples = Samples::fill(camera, shot.polygons, first..last);
+    let light = (0..samples.polygons.len()).map(|n| shot.gather(&samples, n)).collect();
+    let light = smooth(shot.polygons, &samples, light);
     let mut pixels = Vec::with_capacity(rows.len() * camera.width / SAMPLES);
     for row in rows {
         for column in 0..camera.width / SAMPLES {
@@ -38,40 +90,13 @@ pub fn band(
             for n in 0..SAMPLES * SAMPLES {
                 let (x, y) = (column * SAMPLES + n % SAMPLES, row * SAMPLES + n / SAMPLES);
                 let at = (y - first) * samples.width + x;
-                let ray = camera.ray(x as f32 + 0.5, y as f32 + 0.5);
-                let way = ray.normalize();
-                let colour = match samples.polygons[at] {
-                    NOTHING => shade::nothing(scene, camera, way, glows),
-                    polygon => {
-                        let surface = &polygons[polygon as usize].surface;
-                        let along = surface.along(camera.eye, way);
-                        shade::surface(camera, surface, &light[at], way, along, eye_is_open, glows)
-                    }
-                };
-                sum += tone(colour * EXPOSURE);
+                let colour = shot.colour(samples.polygons[at], &light[at], x, y);
+                sum += tone(colour * shot.exposure);
             }
             pixels.push(bytes(sum / (SAMPLES * SAMPLES) as f32));
         }
     }
     pixels
-}
-
-/// The light on every sample.
-fn gather(scene: &Scene, camera: &Camera, polygons: &[Polygon], samples: &Samples) -> Vec<Light> {
-    let mut light = Vec::with_capacity(samples.polygons.len());
-    for (n, polygon) in samples.polygons.iter().enumerate() {
-        let (x, y) = (n % samples.width, samples.rows.start + n / samples.width);
-        light.push(match *polygon {
-            NOTHING => Light::default(),
-            polygon => {
-                let surface = &polygons[polygon as usize].surface;
-                let ray = camera.ray(x as f32 + 0.5, y as f32 + 0.5);
-                let at = camera.eye + ray * surface.along(camera.eye, ray);
-                light::gather(scene, surface, at, x, y)
-            }
-        });
-    }
-    light
 }
 
 /// The mean over a tile around every sample, of the samples on its plane: along rows, then columns.

@@ -25,11 +25,13 @@ const SUN_HALF_ANGLE: f32 = 0.014;
 /// A lamp's half width for its shadows, in units.
 const LAMP_UNITS: f32 = 4.0;
 /// A lamp's light close to it.
-const LAMP_STRENGTH: f32 = 5.2;
+const LAMP_STRENGTH: f32 = 4.0;
 /// Distance at which it has fallen to a half, in units.
 const LAMP_HALF_UNITS: f32 = 42.0;
+/// A lamp's light below this is left out.
+const FAINTEST: f32 = 0.012;
 /// What has been thrown back more than once, as a light on everything that a ray meets.
-const REMAINDER: Vec3 = Vec3::new(0.050, 0.052, 0.060);
+const REMAINDER: Vec3 = Vec3::new(0.075, 0.075, 0.082);
 /// A surface this near takes none of it, in units.
 const REMAINDER_UNITS: f32 = 48.0;
 
@@ -139,7 +141,7 @@ fn lamp_light(lamp: &Lamp, at: Vec3, normal: Vec3) -> Option<(Vec3, Vec3, f32)> 
     let window = 1.0 - (far / lamp.radius).powi(4);
     let near = far / LAMP_HALF_UNITS;
     let strength = LAMP_STRENGTH * window * window / (1.0 + near * near);
-    Some((sky::linear(lamp.colour) * strength, way, facing))
+    (strength * facing > FAINTEST).then(|| (lamp.light() * strength, way, facing))
 }
 
 /// A way around a normal, likelier the nearer to it.

@@ -3,7 +3,7 @@
 use glam::Vec3;
 
 use super::noise::{Texel, fade, hash, smoothstep, unit};
-use super::surface::Material;
+use super::surface::{Material, Surface};
 
 /// How a place of a surface looks.
 #[derive(Debug, Clone, Copy)]
@@ -23,19 +23,22 @@ const fn paint(rgb: u32) -> Vec3 {
     Vec3::new(light(rgb >> 16), light(rgb >> 8), light(rgb))
 }
 
+/// The material of meadows.
+pub const GRASS: u8 = 9;
+
 const MORTAR: Vec3 = paint(0x3c3934);
 const FLAGSTONE: [Vec3; 2] = [paint(0x7e7970), paint(0xa09688)];
 const MASONRY: [Vec3; 2] = [paint(0x7a736a), paint(0xa69a88)];
 const VAULT: [Vec3; 2] = [paint(0x5f5b57), paint(0x7b756d)];
-const FLOORBOARD: [Vec3; 2] = [paint(0x7d573a), paint(0xa67c54)];
+const FLOORBOARD: [Vec3; 2] = [paint(0x77604a), paint(0xa08767)];
 const ASHLAR: [Vec3; 2] = [paint(0xc0a886), paint(0xdac7a4)];
 const ASHLAR_JOINT: Vec3 = paint(0x8f7c61);
-const BOARD: [Vec3; 2] = [paint(0x9a754e), paint(0xb78f62)];
+const BOARD: [Vec3; 2] = [paint(0x927a5c), paint(0xb09472)];
 const BEAM: Vec3 = paint(0x5d4029);
-const EARTH: [Vec3; 2] = [paint(0x7b6446), paint(0xa58a63)];
-const PEBBLE: Vec3 = paint(0xa59a88);
-const ROCK: [Vec3; 2] = [paint(0x7a6a58), paint(0xb3a084)];
-const MEADOW: [Vec3; 3] = [paint(0x4c6a2c), paint(0x739145), paint(0xa3a660)];
+const EARTH: [Vec3; 2] = [paint(0x6b563c), paint(0x917752)];
+const PEBBLE: Vec3 = paint(0x8f8371);
+const ROCK: [Vec3; 2] = [paint(0x6a5f52), paint(0x988a74)];
+const MEADOW: [Vec3; 3] = [paint(0x43552f), paint(0x657744), paint(0x918b5c)];
 const PLANK: [Vec3; 2] = [paint(0x6d4826), paint(0x8f6337)];
 const OAK: Vec3 = paint(0x523820);
 const IRON: Vec3 = paint(0x45433f);
@@ -53,7 +56,7 @@ pub fn bounce(material: Material) -> Vec3 {
         Material::Numbered(6) => middle(BOARD),
         Material::Numbered(7) => middle(EARTH),
         Material::Numbered(8) => middle(ROCK),
-        Material::Numbered(9) => MEADOW[1],
+        Material::Numbered(GRASS) => MEADOW[1],
         Material::Planks => middle(PLANK),
         Material::Frame => OAK,
         Material::Iron => IRON,
@@ -61,8 +64,32 @@ pub fn bounce(material: Material) -> Vec3 {
     }
 }
 
-/// The look of a place. `is_level` tells floors from walls.
-pub fn look(material: Material, texel: &Texel, is_level: bool) -> Look {
+/// The look of a place of a surface.
+pub fn look(surface: &Surface, texel: &Texel) -> Look {
+    let look = bare(surface.material, texel, surface.is_level());
+    match surface.turf {
+        Some(top) => overgrown(look, texel, top - texel.at[1]),
+        None => look,
+    }
+}
+
+/// The grass on top of a wall hangs over its edge.
+fn overgrown(look: Look, texel: &Texel, below: f32) -> Look {
+    let hangs = 2.6 + 1.6 * texel.smooth(8.0, 41) + 1.4 * texel.smooth(2.0, 42);
+    let share = 1.0 - smoothstep(hangs - 0.5 - texel.footprint, hangs + 0.5 + texel.footprint, below);
+    if share <= 0.0 {
+        return look;
+    }
+    let grass = meadow(texel);
+    let dark = 1.0 - 0.12 * below;
+    Look {
+        albedo: look.albedo.lerp(grass.albedo * dark.max(0.4), share),
+        height: look.height + share * (0.6 + grass.height) * fade(4.0, texel.footprint),
+    }
+}
+
+/// The look of a material. `is_level` tells floors from walls.
+fn bare(material: Material, texel: &Texel, is_level: bool) -> Look {
     match material {
         Material::Numbered(1) => flagstones(texel),
         Material::Numbered(2) => masonry(texel, [32.0, 16.0], MASONRY, MORTAR, 0.9),
@@ -72,7 +99,7 @@ pub fn look(material: Material, texel: &Texel, is_level: bool) -> Look {
         Material::Numbered(6) => beams(texel),
         Material::Numbered(7) => earth(texel),
         Material::Numbered(8) => rock(texel, is_level),
-        Material::Numbered(9) => meadow(texel),
+        Material::Numbered(GRASS) => meadow(texel),
         Material::Planks => door(texel),
         Material::Frame => Look { albedo: OAK * (1.0 + 0.25 * texel.fractal(8.0, 3, 7)), height: 0.0 },
         Material::Iron => Look { albedo: IRON, height: 0.0 },
@@ -105,7 +132,7 @@ fn tint(colours: [Vec3; 2], number: u32) -> Vec3 {
 fn stone_look(texel: &Texel, stone: Stone, colours: [Vec3; 2], mortar: Vec3, width: f32) -> Look {
     let grain = texel.fractal(8.0, 4, stone.number);
     let stain = texel.fractal(128.0, 3, 77);
-    let edge = stone.edge + 0.5 * texel.smooth(4.0, 5) + 0.25 * texel.smooth(1.0, 6);
+    let edge = stone.edge + 0.4 * texel.smooth(8.0, 5) + 0.25 * texel.smooth(2.0, 6);
     let gap = joint(edge, width, texel.footprint);
     let face = tint(colours, stone.number) * (1.0 + 0.20 * grain + 0.16 * stain);
     let worn = smoothstep(width, width + 3.0, edge);
@@ -217,10 +244,11 @@ fn earth(texel: &Texel) -> Look {
     let fine = texel.fractal(8.0, 4, 12);
     let mut albedo = EARTH[0].lerp(EARTH[1], 0.5 + 0.5 * broad) * (1.0 + 0.22 * fine);
     let mut height = 0.5 * fine + 0.6 * texel.smooth(16.0, 13);
-    for (size, salt) in [(8.0, 14), (4.0, 15)] {
-        let (cover, dome, number) = spot(texel, size, salt, 0.4);
-        albedo = albedo.lerp(PEBBLE * (0.7 + 0.5 * unit(number)), cover * fade(size, 2.0 * texel.footprint));
-        height += 0.25 * size * dome;
+    for (size, salt, share) in [(8.0, 14, 0.16), (4.0, 17, 0.2), (2.0, 15, 0.25)] {
+        let (cover, dome, number) = spot(texel, size, salt, share);
+        let weight = cover * fade(size, 2.0 * texel.footprint);
+        albedo = albedo.lerp(PEBBLE * (0.65 + 0.45 * unit(hash([number, 7], 1))), 0.75 * weight);
+        height += 0.05 * size * dome;
     }
     // Tufts where the ground is low and damp.
     let tuft = smoothstep(0.25, 0.6, texel.fractal(64.0, 4, 16));
@@ -249,7 +277,7 @@ fn rock(texel: &Texel, is_level: bool) -> Look {
     let layers = if is_level {
         0.5 * texel.fractal(32.0, 4, 22)
     } else {
-        0.6 * bent.stretched([128.0, 8.0], 22) + 0.5 * bent.stretched([64.0, 4.0], 23)
+        0.5 * bent.stretched([128.0, 16.0], 22) + 0.4 * bent.stretched([64.0, 4.0], 23)
     };
     let fine = texel.fractal(8.0, 4, 24);
     let broken = texel.shifted([5.0 * fine, 0.0]);
@@ -257,22 +285,26 @@ fn rock(texel: &Texel, is_level: bool) -> Look {
     let crack = smoothstep(0.90, 0.99, ridge([32.0, 64.0], 25)) * fade(6.0, texel.footprint);
     let shade = 0.5 + 0.42 * layers + 0.25 * texel.fractal(256.0, 3, 26);
     let albedo = ROCK[0].lerp(ROCK[1], shade.clamp(0.0, 1.0)) * (1.0 + 0.22 * fine - 0.35 * crack);
-    let height = 2.2 * layers + 0.9 * fine - 1.2 * crack;
+    let height = 1.5 * layers + 0.9 * fine - 1.2 * crack;
     Look { albedo, height: fade(6.0, texel.footprint) * height }
 }
 
 fn meadow(texel: &Texel) -> Look {
     let broad = texel.fractal(256.0, 4, 31);
     let tufts = texel.fractal(16.0, 3, 32);
-    let lean = texel.shifted([2.5 * texel.smooth(8.0, 33), 2.5 * texel.smooth(8.0, 34)]);
-    let blades = 0.6 * lean.stretched([1.0, 4.0], 35) + 0.5 * lean.stretched([4.0, 1.0], 36);
-    let dry = smoothstep(0.1, 0.75, broad + 0.35 * tufts);
-    let green = MEADOW[0].lerp(MEADOW[1], (0.5 + 0.55 * tufts + 0.25 * broad).clamp(0.0, 1.0));
-    let mut albedo = green.lerp(MEADOW[2], 0.65 * dry) * (1.0 + 0.30 * blades);
-    let (cover, _, number) = spot(texel, 16.0, 37, 0.05 * (1.0 + broad));
-    let petals = if number & 1 == 0 { paint(0xf2efe2) } else { paint(0xe6c94f) };
-    albedo = albedo.lerp(petals, 0.7 * cover * fade(8.0, 3.0 * texel.footprint));
-    Look { albedo, height: fade(3.0, texel.footprint) * (0.5 * blades + 1.1 * tufts) }
+    let lean = texel.shifted([1.2 * texel.smooth(16.0, 33), 1.2 * texel.smooth(16.0, 34)]);
+    let blades = 0.5 * lean.stretched([0.5, 2.0], 35)
+        + 0.5 * lean.turned().stretched([10.0, 2.5], 36)
+        + 0.4 * lean.turned().smooth(5.0, 38);
+    let dry = smoothstep(0.05, 0.8, broad + 0.4 * tufts);
+    let green = MEADOW[0].lerp(MEADOW[1], (0.5 + 0.6 * tufts + 0.3 * broad).clamp(0.0, 1.0));
+    let mut albedo = green.lerp(MEADOW[2], 0.6 * dry) * (1.0 + 0.32 * blades);
+    // Flowers grow together.
+    let bloom = smoothstep(0.1, 0.6, texel.fractal(128.0, 3, 39));
+    let (cover, _, number) = spot(texel, 4.0, 37, 0.10 * bloom);
+    let petals = if number & 4 == 0 { paint(0xf2efe2) } else { paint(0xe3c24a) };
+    albedo = albedo.lerp(petals, 0.8 * cover * fade(3.0, texel.footprint));
+    Look { albedo, height: fade(2.0, texel.footprint) * (0.35 * blades + 0.8 * tufts) }
 }
 
 /// Upright boards with two iron bands and their nails.

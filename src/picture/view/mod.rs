@@ -31,6 +31,7 @@ use super::canvas::Canvas;
 use super::chunks::receive;
 use super::error::PictureError;
 use camera::Camera;
+use develop::Shot;
 use scene::Scene;
 
 /// The height of the eye above the floor if nothing else is said, in units.
@@ -132,12 +133,12 @@ pub fn view_of(chunks: Vec<Chunk>, options: ViewOptions) -> Result<View, Picture
     let camera = Camera::new(options, centre, eye_y);
     let seen = walk::walk(&scene, &camera);
     let (width, height) = (options.width as usize, options.height as usize);
-    let glows = light::glows(&scene, camera.eye);
+    let shot = Shot::new(&scene, &camera, &seen.polygons);
     let bands = (0..height.div_ceil(BAND_ROWS)).into_par_iter();
     let pixels: Vec<Vec<[u8; 3]>> = bands
         .map(|band| {
             let rows = band * BAND_ROWS..((band + 1) * BAND_ROWS).min(height);
-            develop::band(&scene, &camera, &seen.polygons, &glows, rows)
+            develop::band(&shot, rows)
         })
         .collect();
     Ok(View { canvas: Canvas::from_pixels(width, pixels.concat()), counts: seen.counts })

@@ -6,6 +6,9 @@
 
 use ninefold_world::CHUNK_UNITS;
 
+/// How much larger a turned texel's units are.
+pub const TURNED_SCALE: f32 = 5.0;
+
 /// A place on a surface.
 #[derive(Debug, Clone, Copy)]
 pub struct Texel {
@@ -52,23 +55,48 @@ impl Texel {
         }
         let cell = self.cell(size);
         let salt = salt ^ self.salt;
+        // Gradient noise after Perlin: at each corner a slope, between them a blend.
         let corner = |dx: u32, dz: u32| {
             let index = [cell.index[0].wrapping_add(dx), cell.index[1].wrapping_add(dz)];
-            unit(hash(index, salt)) * 2.0 - 1.0
+            let number = hash(index, salt);
+            let slope = |bits: u32| (bits & 0xffff) as f32 / 32_768.0 - 1.0;
+            let way = [cell.place[0] - dx as f32, cell.place[1] - dz as f32];
+            slope(number) * way[0] + slope(number >> 16) * way[1]
         };
         let [u, v] = cell.place.map(|t| t * t * (3.0 - 2.0 * t));
         let low = corner(0, 0) + (corner(1, 0) - corner(0, 0)) * u;
         let high = corner(0, 1) + (corner(1, 1) - corner(0, 1)) * u;
-        weight * (low + (high - low) * v)
+        1.7 * weight * (low + (high - low) * v)
     }
 
     /// Octaves of smooth noise, each half as large and half as strong, about -1 to 1.
     pub fn fractal(&self, size: f32, octaves: u32, salt: u32) -> f32 {
+        let turned = self.turned();
         let octave = |n: u32| {
             let part = 0.5_f32.powi(n as i32);
-            self.smooth(size * part, salt.wrapping_add(n * 0x51)) * part
+            let salt = salt.wrapping_add(n * 0x51);
+            // Every other one turned, so that the lattices do not show.
+            let noise = match n % 2 {
+                0 => self.smooth(size * part, salt),
+                _ => turned.smooth(size * part * TURNED_SCALE, salt),
+            };
+            noise * part
         };
         (0..octaves).map(octave).sum::<f32>() * 0.75
+    }
+
+    /// Turned by the angle of a 3-4-5 triangle and [`TURNED_SCALE`] times as large: so a chunk is a whole
+    /// number of chunks along both ways again.
+    pub fn turned(&self) -> Texel {
+        let [u, v] = self.at;
+        let [bu, bv] = self.base;
+        let three_four = |a: u32, b: u32| a.wrapping_mul(3).wrapping_add(b.wrapping_mul(4));
+        Texel {
+            at: [3.0 * u + 4.0 * v, 3.0 * v - 4.0 * u],
+            base: [three_four(bu, bv), three_four(bv, bu).wrapping_sub(bu.wrapping_mul(8))],
+            footprint: self.footprint * TURNED_SCALE,
+            ..*self
+        }
     }
 
     /// The same place, shifted by so many units.

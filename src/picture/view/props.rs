@@ -77,6 +77,7 @@ impl Prop {
                 salt: across as u32,
                 lights,
                 is_sky,
+                turf: None,
                 plane: u32::MAX - n as u32,
             };
             (surface, [base, base + u, base + u + v, base + v])

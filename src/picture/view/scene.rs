@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::material;
 use super::props::{self, Prop};
+use super::sky;
 use super::surface::Material;
 
 const CHUNK: f32 = CHUNK_UNITS as f32;
@@ -57,6 +58,8 @@ pub struct Room {
     pub high: Vec3,
     pub is_sky: bool,
     pub list: u32,
+    /// What its floor is made of.
+    pub floor: u8,
     /// What its floor, walls and ceiling throw back of light.
     bounce: [Vec3; 3],
 }
@@ -67,6 +70,14 @@ pub struct Lamp {
     pub at: Vec3,
     pub colour: [u8; 3],
     pub radius: f32,
+}
+
+impl Lamp {
+    /// Its colour as light: paler than it is, as it looks to an eye that is used to it.
+    pub fn light(&self) -> Vec3 {
+        let colour = sky::linear(self.colour);
+        colour.lerp(Vec3::splat(colour.max_element()), 0.38)
+    }
 }
 
 /// What a ray met.
@@ -141,13 +152,12 @@ impl Scene {
         self.lists[list as usize].iter().map(|n| &self.lamps[usize::from(*n)])
     }
 
-    /// The first thing that a ray meets before `reach`; `way` has length 1. A ray that leaves the ring,
-    /// or rises above it, meets nothing.
+    /// The first thing that a ray meets before `reach`; `way` has length 1. A ray that rises above the
+    /// ring or leaves it under the sky meets nothing; one that leaves it under a roof meets the dark.
     pub fn hit(&self, from: Vec3, way: Vec3, reach: f32) -> Option<Hit> {
         let above = if way.y > 0.0 { (HEIGHT - from.y) / way.y } else { f32::INFINITY };
         let reach = reach.min(above);
         let mut start = 0.0;
-        let middle = |t: f32| from + way * t;
         let mut square = [0, 2].map(|axis| (from[axis] / CHUNK).floor());
         for _ in 0..PASSED_MAX {
             let mut end = reach;
@@ -161,8 +171,14 @@ impl Scene {
                     }
                 }
             }
-            debug_assert!(middle(start).is_finite());
-            let slot = self.slot(square[0], square[1])?;
+            let Some(slot) = self.slot(square[0], square[1]) else {
+                return self.is_roofed_at(from + way * (start - 0.1)).then_some(Hit {
+                    along: start,
+                    normal: -way,
+                    bounce: Vec3::ZERO,
+                    list: 0,
+                });
+            };
             if let Some(hit) = slot.hit(from, way, start, end) {
                 return Some(hit);
             }
@@ -180,10 +196,18 @@ impl Scene {
         self.hit(from, way / reach, reach - 0.05).is_none()
     }
 
+    /// The leaf around a place.
+    pub fn room_at(&self, at: Vec3) -> Option<&Room> {
+        self.slot((at.x / CHUNK).floor(), (at.z / CHUNK).floor())?.room_at(at)
+    }
+
     /// Whether a place is open to the sky.
     pub fn is_open_at(&self, at: Vec3) -> bool {
-        let slot = self.slot((at.x / CHUNK).floor(), (at.z / CHUNK).floor());
-        slot.and_then(|slot| slot.room_at(at)).is_some_and(|room| room.is_sky)
+        self.room_at(at).is_some_and(|room| room.is_sky)
+    }
+
+    fn is_roofed_at(&self, at: Vec3) -> bool {
+        self.room_at(at).is_some_and(|room| !room.is_sky)
     }
 
     fn slot(&self, column: f32, row: f32) -> Option<&Slot> {
@@ -318,7 +342,7 @@ pub fn units(fixed: [i16; 3]) -> Vec3 {
 
 fn room(chunk: &Chunk, index: usize, corner: Vec3) -> Room {
     let leaf = &chunk.leaves()[index];
-    let mut bounce = [Vec3::ZERO; 3];
+    let (mut floor, mut bounce) = (0, [Vec3::ZERO; 3]);
     let first = usize::from(leaf.first_face);
     for face in &chunk.faces()[first..first + usize::from(leaf.faces)] {
         let plane = chunk.planes()[usize::from(face.plane)];
@@ -327,10 +351,13 @@ fn room(chunk: &Chunk, index: usize, corner: Vec3) -> Room {
             (Axis::Y, true) => 2,
             _ => 1,
         };
+        if part == 0 {
+            floor = face.material;
+        }
         bounce[part] = material::bounce(Material::Numbered(face.material));
     }
     let (low, high) = (corner + units(leaf.min), corner + units(leaf.max));
-    Room { low, high, is_sky: leaf.is_sky, list: 0, bounce }
+    Room { low, high, is_sky: leaf.is_sky, list: 0, floor, bounce }
 }
 
 /// Floor and top of the air at a place in the world, in units; `None` in rock.

@@ -38,16 +38,17 @@ pub fn surface(
 /// The colour where nothing is.
 pub fn nothing(scene: &Scene, camera: &Camera, way: Vec3, glows: &[Glow]) -> Vec3 {
     let glow: Vec3 = glows.iter().map(|glow| glow.along(camera.eye, way, SKY_UNITS)).sum();
-    sky::sky(way, scene.base, camera.eye) + glow
+    // What leaves the ring under a roof is lost in the dark.
+    let is_dark = scene.hit(camera.eye, way, f32::INFINITY).is_some();
+    (if is_dark { sky::ROOFED_AIR } else { sky::sky(way, scene.base, camera.eye) }) + glow
 }
 
 fn lit(camera: &Camera, surface: &Surface, light: &Light, way: Vec3, along: f32) -> Vec3 {
     let slant = surface.normal.dot(way).abs().max(0.02);
     let footprint = along * camera.sample_width() / slant.sqrt();
     let texel = surface.texel(camera.eye + way * along, footprint);
-    let is_level = surface.normal.y.abs() > 0.5;
-    let look_at = |du: f32, dv: f32| look(surface.material, &texel.shifted([du, dv]), is_level);
-    let here = look(surface.material, &texel, is_level);
+    let look_at = |du: f32, dv: f32| look(surface, &texel.shifted([du, dv]));
+    let here = look(surface, &texel);
     let step = (0.6 * footprint).max(0.3);
     let slope_u = (look_at(step, 0.0).height - here.height) / step;
     let slope_v = (look_at(0.0, step).height - here.height) / step;

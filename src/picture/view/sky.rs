@@ -6,19 +6,20 @@ use ninefold_world::SUN;
 use super::noise::{Texel, smoothstep};
 
 /// The sun's light on a surface that faces it.
-const SUN_STRENGTH: f32 = 3.1;
+const SUN_STRENGTH: f32 = 2.7;
 /// The sky's colours high up and at the horizon, linear.
-const ZENITH: Vec3 = Vec3::new(0.14, 0.29, 0.62);
-const HORIZON: Vec3 = Vec3::new(0.66, 0.75, 0.84);
+const ZENITH: Vec3 = Vec3::new(0.10, 0.23, 0.54);
+const HORIZON: Vec3 = Vec3::new(0.46, 0.57, 0.69);
 /// Near the sun the haze is warm.
 const HAZE: Vec3 = Vec3::new(0.95, 0.80, 0.58);
 /// Distance at which air hides two thirds of what lies behind it, in the open and under a roof, in units.
-const OPEN_AIR_UNITS: f32 = 600.0;
-const ROOFED_AIR_UNITS: f32 = 1_500.0;
+/// In the open nothing is left of what lies at the ring's edge.
+const OPEN_AIR_UNITS: f32 = 690.0;
+const ROOFED_AIR_UNITS: f32 = 900.0;
 /// Air is denser below this height, in units.
 const LOW_AIR_UNITS: f32 = 40.0;
 /// The air under a roof, which no sky lights.
-const ROOFED_AIR: Vec3 = Vec3::new(0.014, 0.013, 0.014);
+pub const ROOFED_AIR: Vec3 = Vec3::new(0.014, 0.013, 0.014);
 /// Clouds: their height above the eye and their size, in units.
 const CLOUD_HEIGHT_UNITS: f32 = 1_100.0;
 const CLOUD_UNITS: f32 = 1_024.0;
@@ -43,7 +44,7 @@ pub fn glow(way: Vec3) -> Vec3 {
 
 /// What the whole of the sky gives a surface, by a cheaper sum: for light that bounces.
 pub fn ambient(way: Vec3) -> Vec3 {
-    linear(SUN.ambient) * 2.1 * (0.75 + 0.5 * way.y.max(0.0))
+    linear(SUN.ambient) * 2.0 * (0.75 + 0.5 * way.y.max(0.0))
 }
 
 /// The sky behind everything.
@@ -69,11 +70,11 @@ pub fn sky(way: Vec3, base: [u32; 2], eye: Vec3) -> Vec3 {
 pub fn air(eye: Vec3, way: Vec3, along: f32, is_open: bool) -> (f32, Vec3) {
     let reach = if is_open { OPEN_AIR_UNITS } else { ROOFED_AIR_UNITS };
     let middle = eye.y + way.y * along * 0.5;
-    let dense = if is_open { 1.0 + 0.35 * (1.0 - middle / LOW_AIR_UNITS).clamp(0.0, 1.0) } else { 1.0 };
+    let dense = if is_open { 1.0 + 0.25 * (1.0 - middle / LOW_AIR_UNITS).clamp(0.0, 1.0) } else { 1.0 };
     let thick = along * dense / reach;
     let level = Vec3::new(way.x, way.y.clamp(0.0, 0.35), way.z).normalize();
     let colour = if is_open { glow(level) } else { ROOFED_AIR };
-    ((-thick * thick).exp(), colour)
+    ((-thick * thick * thick).exp(), colour)
 }
 
 /// An sRGB colour as light.

@@ -36,11 +36,18 @@ pub struct Surface {
     pub lights: u32,
     /// Whether it is open to the sky.
     pub is_sky: bool,
+    /// For a wall with grass on top: how high that is, in units.
+    pub turf: Option<f32>,
     /// The same for surfaces between which light may be smoothed.
     pub plane: u32,
 }
 
 impl Surface {
+    /// Whether it is a floor or a ceiling.
+    pub fn is_level(&self) -> bool {
+        self.normal.y.abs() > 0.5
+    }
+
     /// How far along a ray from the eye it lies.
     pub fn along(&self, eye: Vec3, ray: Vec3) -> f32 {
         (self.distance - self.normal.dot(eye)) / self.normal.dot(ray)

@@ -6,6 +6,7 @@ use ninefold_world::Child;
 
 use super::ViewCounts;
 use super::camera::{Camera, Corner};
+use super::material;
 use super::scene::{Scene, Slot, units};
 use super::surface::{Material, Polygon, Surface};
 
@@ -139,7 +140,29 @@ impl Walk<'_> {
         };
         let plane = (fixed << 3) ^ (axis as u32) << 1 ^ u32::from(faces_back);
         let distance = normal[axis] * at;
-        Surface { normal, distance, material, origin: Vec3::ZERO, u, v, base, salt, lights, is_sky, plane }
+        let turf = if axis != 1 && is_sky { self.turf(normal) } else { None };
+        Surface {
+            normal,
+            distance,
+            material,
+            origin: Vec3::ZERO,
+            u,
+            v,
+            base,
+            salt,
+            lights,
+            is_sky,
+            turf,
+            plane,
+        }
+    }
+
+    /// How high the grass on top of a wall with these corners is, if there is any.
+    fn turf(&self, normal: Vec3) -> Option<f32> {
+        let top = self.corners.iter().map(|corner| corner.y).fold(f32::NEG_INFINITY, f32::max);
+        let middle = self.corners.iter().sum::<Vec3>() / self.corners.len() as f32;
+        let above = self.scene.room_at((middle - normal).with_y(top + 1.0))?;
+        (above.floor == material::GRASS).then_some(top)
     }
 
     /// Puts a surface with the outline in `corners` on the picture; says whether any of it may be there.
