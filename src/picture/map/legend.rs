@@ -20,7 +20,7 @@ const LEGEND_WIDTH: i32 = 336;
 /// From one line of the legend to the next.
 const LINE: i32 = 30;
 /// The legend's own height, without the field's.
-const LEGEND_HEIGHT: i32 = 800;
+const LEGEND_HEIGHT: i32 = 708;
 
 const TITLE: Style = Style { colour: palette::INK, size: RasterHeight::Size24, weight: FontWeight::Bold };
 const HEADING: Style = Style { colour: palette::INK, size: RasterHeight::Size16, weight: FontWeight::Bold };

@@ -6,28 +6,25 @@ use glam::Vec3;
 
 use super::SAMPLES;
 use super::camera::Camera;
-use super::light::{self, Glow, Light, TILE};
+use super::light::{self, Light, TILE};
 use super::raster::{NOTHING, Samples};
 use super::scene::Scene;
-use super::shade;
+use super::shade::Shading;
 use super::surface::Polygon;
 
 /// Light is smoothed over so many samples to each side: a tile of the pattern of rays.
 const REACH: usize = TILE / 2;
 /// The mean brightness to which a picture is exposed, and how far it is made darker or brighter for it.
-const MIDDLE: f32 = 0.17;
-const EXPOSURES: (f32, f32) = (0.68, 5.0);
+const MIDDLE: f32 = 0.135;
+const EXPOSURES: (f32, f32) = (0.66, 5.0);
 /// Rows and columns of samples from which the mean is taken.
 const METER: (usize, usize) = (18, 32);
 
 /// What all bands of a picture share.
 #[derive(Debug)]
 pub struct Shot<'s> {
-    pub scene: &'s Scene,
-    pub camera: &'s Camera,
-    pub polygons: &'s [Polygon],
-    pub glows: Vec<Glow>,
-    eye_is_open: bool,
+    shading: Shading<'s>,
+    polygons: &'s [Polygon],
     exposure: f32,
 }
 
@@ -36,7 +33,8 @@ impl<'s> Shot<'s> {
     pub fn new(scene: &'s Scene, camera: &'s Camera, polygons: &'s [Polygon]) -> Self {
         let glows = light::glows(scene, camera.eye);
         let eye_is_open = scene.is_open_at(camera.eye);
-        let mut shot = Shot { scene, camera, polygons, glows, eye_is_open, exposure: 1.0 };
+        let shading = Shading { scene, camera, glows, eye_is_open };
+        let mut shot = Shot { shading, polygons, exposure: 1.0 };
         let mut sum = 0.0;
         for row in 0..METER.0 {
             let y = camera.height * (2 * row + 1) / (2 * METER.0);
@@ -57,19 +55,20 @@ impl<'s> Shot<'s> {
     fn gather(&self, samples: &Samples, n: usize) -> Light {
         let (x, y) = (n % samples.width, samples.rows.start + n / samples.width);
         let Some(polygon) = self.polygons.get(samples.polygons[n] as usize) else { return Light::default() };
-        let ray = self.camera.ray(x as f32 + 0.5, y as f32 + 0.5);
-        let at = self.camera.eye + ray * polygon.surface.along(self.camera.eye, ray);
-        light::gather(self.scene, &polygon.surface, at, x, y)
+        let camera = self.shading.camera;
+        let ray = camera.ray(x as f32 + 0.5, y as f32 + 0.5);
+        let at = camera.eye + ray * polygon.surface.along(camera.eye, ray);
+        light::gather(self.shading.scene, &polygon.surface, at, x, y)
     }
 
     /// The colour of a sample.
     fn colour(&self, polygon: u32, light: &Light, x: usize, y: usize) -> Vec3 {
-        let way = self.camera.ray(x as f32 + 0.5, y as f32 + 0.5).normalize();
+        let camera = self.shading.camera;
+        let way = camera.ray(x as f32 + 0.5, y as f32 + 0.5).normalize();
         match self.polygons.get(polygon as usize) {
-            None => shade::nothing(self.scene, self.camera, way, &self.glows),
+            None => self.shading.nothing(way),
             Some(Polygon { surface, .. }) => {
-                let along = surface.along(self.camera.eye, way);
-                shade::surface(self.camera, surface, light, way, along, self.eye_is_open, &self.glows)
+                self.shading.surface(surface, light, way, surface.along(camera.eye, way))
             }
         }
     }
@@ -77,7 +76,7 @@ impl<'s> Shot<'s> {
 
 /// The pixels of these rows of the picture.
 pub fn band(shot: &Shot<'_>, rows: Range<usize>) -> Vec<[u8; 3]> {
-    let camera = shot.camera;
+    let camera = shot.shading.camera;
     let first = (rows.start * SAMPLES).saturating_sub(REACH);
     let last = (rows.end * SAMPLES + REACH).min(camera.height);
     let samples = Samples::fill(camera, shot.polygons, first..last);

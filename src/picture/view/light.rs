@@ -195,7 +195,7 @@ impl Glow {
     /// What the air between the eye and what lies so far ahead throws back of it: the integral over the
     /// ray of one over the square of the distance.
     pub fn along(&self, eye: Vec3, way: Vec3, along: f32) -> Vec3 {
-        const STRENGTH: f32 = 0.85;
+        const STRENGTH: f32 = 0.5;
         const CORE_UNITS: f32 = 3.0;
         let to = self.at - eye;
         let nearest = to.dot(way);

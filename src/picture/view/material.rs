@@ -27,20 +27,20 @@ const fn paint(rgb: u32) -> Vec3 {
 pub const GRASS: u8 = 9;
 
 const MORTAR: Vec3 = paint(0x3c3934);
-const FLAGSTONE: [Vec3; 2] = [paint(0x7e7970), paint(0xa09688)];
-const MASONRY: [Vec3; 2] = [paint(0x7a736a), paint(0xa69a88)];
-const VAULT: [Vec3; 2] = [paint(0x5f5b57), paint(0x7b756d)];
+const FLAGSTONE: [Vec3; 2] = [paint(0x6c6964), paint(0x8b847a)];
+const MASONRY: [Vec3; 2] = [paint(0x6e6a65), paint(0x938a7d)];
+const VAULT: [Vec3; 2] = [paint(0x565350), paint(0x6d6862)];
 const FLOORBOARD: [Vec3; 2] = [paint(0x77604a), paint(0xa08767)];
-const ASHLAR: [Vec3; 2] = [paint(0xc0a886), paint(0xdac7a4)];
+const ASHLAR: [Vec3; 2] = [paint(0xb3a085), paint(0xcdbd9f)];
 const ASHLAR_JOINT: Vec3 = paint(0x8f7c61);
 const BOARD: [Vec3; 2] = [paint(0x927a5c), paint(0xb09472)];
 const BEAM: Vec3 = paint(0x5d4029);
 const EARTH: [Vec3; 2] = [paint(0x6b563c), paint(0x917752)];
 const PEBBLE: Vec3 = paint(0x8f8371);
-const ROCK: [Vec3; 2] = [paint(0x6a5f52), paint(0x988a74)];
+const ROCK: [Vec3; 2] = [paint(0x5b5146), paint(0x857862)];
 const MEADOW: [Vec3; 3] = [paint(0x43552f), paint(0x657744), paint(0x918b5c)];
-const PLANK: [Vec3; 2] = [paint(0x6d4826), paint(0x8f6337)];
-const OAK: Vec3 = paint(0x523820);
+const PLANK: [Vec3; 2] = [paint(0x5c4733), paint(0x7d6347)];
+const OAK: Vec3 = paint(0x46372a);
 const IRON: Vec3 = paint(0x45433f);
 const PLAIN: Vec3 = paint(0x9a958c);
 
@@ -244,7 +244,7 @@ fn earth(texel: &Texel) -> Look {
     let fine = texel.fractal(8.0, 4, 12);
     let mut albedo = EARTH[0].lerp(EARTH[1], 0.5 + 0.5 * broad) * (1.0 + 0.22 * fine);
     let mut height = 0.5 * fine + 0.6 * texel.smooth(16.0, 13);
-    for (size, salt, share) in [(8.0, 14, 0.16), (4.0, 17, 0.2), (2.0, 15, 0.25)] {
+    for (size, salt, share) in [(8.0, 14, 0.08), (4.0, 17, 0.12), (2.0, 15, 0.2)] {
         let (cover, dome, number) = spot(texel, size, salt, share);
         let weight = cover * fade(size, 2.0 * texel.footprint);
         albedo = albedo.lerp(PEBBLE * (0.65 + 0.45 * unit(hash([number, 7], 1))), 0.75 * weight);
@@ -284,7 +284,7 @@ fn rock(texel: &Texel, is_level: bool) -> Look {
     let ridge = |size: [f32; 2], salt: u32| 1.0 - broken.stretched(size, salt).abs();
     let crack = smoothstep(0.90, 0.99, ridge([32.0, 64.0], 25)) * fade(6.0, texel.footprint);
     let shade = 0.5 + 0.42 * layers + 0.25 * texel.fractal(256.0, 3, 26);
-    let albedo = ROCK[0].lerp(ROCK[1], shade.clamp(0.0, 1.0)) * (1.0 + 0.22 * fine - 0.35 * crack);
+    let albedo = ROCK[0].lerp(ROCK[1], shade.clamp(0.0, 1.0)) * (1.0 + 0.22 * fine - 0.25 * crack);
     let height = 1.5 * layers + 0.9 * fine - 1.2 * crack;
     Look { albedo, height: fade(6.0, texel.footprint) * height }
 }

@@ -155,6 +155,28 @@ impl Scene {
     /// The first thing that a ray meets before `reach`; `way` has length 1. A ray that rises above the
     /// ring or leaves it under the sky meets nothing; one that leaves it under a roof meets the dark.
     pub fn hit(&self, from: Vec3, way: Vec3, reach: f32) -> Option<Hit> {
+        self.pass(from, way, reach, &mut |_, _, _| {})
+    }
+
+    /// How much of a ray lies under the sky, up to what it meets or `reach`.
+    pub fn open_along(&self, from: Vec3, way: Vec3, reach: f32) -> f32 {
+        let mut open = 0.0;
+        self.pass(from, way, reach, &mut |room, start, end| {
+            if room.is_sky {
+                open += end - start;
+            }
+        });
+        open
+    }
+
+    /// As [`Scene::hit`]; every leaf on the way is shown to `passed`, with where it is entered and left.
+    fn pass(
+        &self,
+        from: Vec3,
+        way: Vec3,
+        reach: f32,
+        passed: &mut impl FnMut(&Room, f32, f32),
+    ) -> Option<Hit> {
         let above = if way.y > 0.0 { (HEIGHT - from.y) / way.y } else { f32::INFINITY };
         let reach = reach.min(above);
         let mut start = 0.0;
@@ -179,7 +201,7 @@ impl Scene {
                     list: 0,
                 });
             };
-            if let Some(hit) = slot.hit(from, way, start, end) {
+            if let Some(hit) = slot.hit(from, way, (start, end), passed) {
                 return Some(hit);
             }
             let n = next?;
@@ -266,8 +288,14 @@ impl Slot {
     }
 
     /// What a ray meets in this chunk between two places along it.
-    fn hit(&self, from: Vec3, way: Vec3, start: f32, end: f32) -> Option<Hit> {
-        let mut found = self.rock_hit(from, way, start, end);
+    fn hit(
+        &self,
+        from: Vec3,
+        way: Vec3,
+        (start, end): (f32, f32),
+        passed: &mut impl FnMut(&Room, f32, f32),
+    ) -> Option<Hit> {
+        let mut found = self.rock_hit(from, way, (start, end), passed);
         for prop in self.props.iter().filter(|prop| prop.is_solid) {
             let reach = found.map_or(end, |hit| hit.along);
             if let Some(along) = prop.hit(from, way, reach).filter(|along| *along >= start) {
@@ -278,7 +306,13 @@ impl Slot {
         found
     }
 
-    fn rock_hit(&self, from: Vec3, way: Vec3, start: f32, end: f32) -> Option<Hit> {
+    fn rock_hit(
+        &self,
+        from: Vec3,
+        way: Vec3,
+        (start, end): (f32, f32),
+        passed: &mut impl FnMut(&Room, f32, f32),
+    ) -> Option<Hit> {
         // Each entry: what lies there, from where to where along the ray, and the axis that it is entered by.
         let mut ahead: SmallVec<[(Child, f32, f32, usize); 32]> = SmallVec::new();
         let mut room = None;
@@ -287,7 +321,9 @@ impl Slot {
             loop {
                 match child {
                     Child::Leaf(leaf) => {
-                        room = self.rooms.get(usize::from(leaf));
+                        let leaf = &self.rooms[usize::from(leaf)];
+                        passed(leaf, t0, t1);
+                        room = Some(leaf);
                         break;
                     }
                     Child::Solid => return Some(rock(way, t0, axis, room)),

@@ -6,7 +6,7 @@ use super::camera::Camera;
 use super::light::{Glow, Light};
 use super::material::look;
 use super::scene::Scene;
-use super::sky;
+use super::sky::{self, Air};
 use super::surface::{Material, Surface};
 
 /// A bump's light is at most so much more than the flat surface's.
@@ -16,31 +16,49 @@ const GLASS_STRENGTH: f32 = 5.0;
 /// The sky, where nothing is hit, lies so far away for glows in the air, in units.
 const SKY_UNITS: f32 = 2_000.0;
 
-/// The colour of a surface at a distance along a ray of length 1.
-pub fn surface(
-    camera: &Camera,
-    surface: &Surface,
-    light: &Light,
-    way: Vec3,
-    along: f32,
-    eye_is_open: bool,
-    glows: &[Glow],
-) -> Vec3 {
-    let colour = match surface.material {
-        Material::Glass(colour) => sky::linear(colour) * GLASS_STRENGTH,
-        _ => lit(camera, surface, light, way, along),
-    };
-    let (clear, air) = sky::air(camera.eye, way, along, eye_is_open || surface.is_sky);
-    let glow: Vec3 = glows.iter().map(|glow| glow.along(camera.eye, way, along)).sum();
-    air.lerp(colour, clear) + glow
+/// What is the same for all samples of a picture.
+#[derive(Debug)]
+pub struct Shading<'s> {
+    pub scene: &'s Scene,
+    pub camera: &'s Camera,
+    pub glows: Vec<Glow>,
+    pub eye_is_open: bool,
 }
 
-/// The colour where nothing is.
-pub fn nothing(scene: &Scene, camera: &Camera, way: Vec3, glows: &[Glow]) -> Vec3 {
-    let glow: Vec3 = glows.iter().map(|glow| glow.along(camera.eye, way, SKY_UNITS)).sum();
-    // What leaves the ring under a roof is lost in the dark.
-    let is_dark = scene.hit(camera.eye, way, f32::INFINITY).is_some();
-    (if is_dark { sky::ROOFED_AIR } else { sky::sky(way, scene.base, camera.eye) }) + glow
+impl Shading<'_> {
+    /// The colour of a surface at a distance along a ray of length 1.
+    pub fn surface(&self, surface: &Surface, light: &Light, way: Vec3, along: f32) -> Vec3 {
+        let colour = match surface.material {
+            Material::Glass(colour) => sky::linear(colour) * GLASS_STRENGTH,
+            _ => lit(self.camera, surface, light, way, along),
+        };
+        self.behind_air(colour, surface.is_sky, way, along) + self.glow(way, along)
+    }
+
+    /// The colour where nothing is.
+    pub fn nothing(&self, way: Vec3) -> Vec3 {
+        let eye = self.camera.eye;
+        // What leaves the ring under a roof is lost in the dark.
+        let is_dark = self.scene.hit(eye, way, f32::INFINITY).is_some();
+        let colour = if is_dark { sky::ROOFED_AIR } else { sky::sky(way, self.scene.base, eye) };
+        colour + self.glow(way, SKY_UNITS)
+    }
+
+    /// Looking out of a roof or in under one, both airs lie on the way.
+    fn behind_air(&self, colour: Vec3, is_sky: bool, way: Vec3, along: f32) -> Vec3 {
+        let eye = self.camera.eye;
+        let open = match (self.eye_is_open, is_sky) {
+            (true, true) => along,
+            (false, false) => 0.0,
+            _ => self.scene.open_along(eye, way, along),
+        };
+        let (open, roofed) = (Air::open(eye, way, open), Air::roofed(along - open));
+        if self.eye_is_open { open.before(roofed.before(colour)) } else { roofed.before(open.before(colour)) }
+    }
+
+    fn glow(&self, way: Vec3, along: f32) -> Vec3 {
+        self.glows.iter().map(|glow| glow.along(self.camera.eye, way, along)).sum()
+    }
 }
 
 fn lit(camera: &Camera, surface: &Surface, light: &Light, way: Vec3, along: f32) -> Vec3 {

@@ -19,7 +19,7 @@ const ROOFED_AIR_UNITS: f32 = 900.0;
 /// Air is denser below this height, in units.
 const LOW_AIR_UNITS: f32 = 40.0;
 /// The air under a roof, which no sky lights.
-pub const ROOFED_AIR: Vec3 = Vec3::new(0.014, 0.013, 0.014);
+pub const ROOFED_AIR: Vec3 = Vec3::new(0.0022, 0.0021, 0.0024);
 /// Clouds: their height above the eye and their size, in units.
 const CLOUD_HEIGHT_UNITS: f32 = 1_100.0;
 const CLOUD_UNITS: f32 = 1_024.0;
@@ -66,15 +66,36 @@ pub fn sky(way: Vec3, base: [u32; 2], eye: Vec3) -> Vec3 {
     colour + sun_light() * (3.0 * disc + 0.35 * halo)
 }
 
-/// How much of what lies so far ahead is seen through the air, and the air's own colour.
-pub fn air(eye: Vec3, way: Vec3, along: f32, is_open: bool) -> (f32, Vec3) {
-    let reach = if is_open { OPEN_AIR_UNITS } else { ROOFED_AIR_UNITS };
-    let middle = eye.y + way.y * along * 0.5;
-    let dense = if is_open { 1.0 + 0.25 * (1.0 - middle / LOW_AIR_UNITS).clamp(0.0, 1.0) } else { 1.0 };
-    let thick = along * dense / reach;
-    let level = Vec3::new(way.x, way.y.clamp(0.0, 0.35), way.z).normalize();
-    let colour = if is_open { glow(level) } else { ROOFED_AIR };
-    ((-thick * thick * thick).exp(), colour)
+/// Air on the way to something: how much comes through it, and its own colour.
+#[derive(Debug, Clone, Copy)]
+pub struct Air {
+    clear: f32,
+    colour: Vec3,
+}
+
+impl Air {
+    /// So many units of air under the sky.
+    pub fn open(eye: Vec3, way: Vec3, units: f32) -> Self {
+        let middle = eye.y + way.y * units * 0.5;
+        let dense = 1.0 + 0.25 * (1.0 - middle / LOW_AIR_UNITS).clamp(0.0, 1.0);
+        let level = Vec3::new(way.x, way.y.clamp(0.0, 0.35), way.z).normalize();
+        Air { clear: left_after(units * dense / OPEN_AIR_UNITS), colour: glow(level) }
+    }
+
+    /// So many units of air under a roof.
+    pub fn roofed(units: f32) -> Self {
+        Air { clear: left_after(units / ROOFED_AIR_UNITS), colour: ROOFED_AIR }
+    }
+
+    /// What is seen of a colour behind it.
+    pub fn before(self, colour: Vec3) -> Vec3 {
+        self.colour.lerp(colour, self.clear)
+    }
+}
+
+/// Clear near by, and soon nothing at all.
+fn left_after(thick: f32) -> f32 {
+    (-thick * thick * thick).exp()
 }
 
 /// An sRGB colour as light.
