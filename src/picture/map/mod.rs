@@ -76,3 +76,74 @@ pub fn map_of(chunks: Vec<Chunk>, options: MapOptions) -> Canvas {
     legend::write(&mut canvas, &survey, sheet, options.world_seed);
     canvas
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ninefold_world::{Axis, BspWorld, Cell, Door, Hinge, Light, LocalPoint, Scratch, build};
+
+    const CENTRE: ChunkCoord = ChunkCoord::new(0, 4);
+
+    fn one_chunk() -> MapOptions {
+        MapOptions { world_seed: 9, centre: CENTRE, radius: 0 }
+    }
+
+    fn near(pixel: [u8; 3], colour: palette::Colour) -> bool {
+        (0..3).all(|i| (f32::from(pixel[i]) - colour[i]).abs() < 2.0)
+    }
+
+    /// The sheet of a map of one chunk.
+    fn sheet_of(chunk: &Chunk) -> Sheet {
+        legend::sheet(&Survey::new(vec![chunk.clone()], CENTRE, 0)).1
+    }
+
+    #[test]
+    fn rock_is_drawn_where_rock_is_and_nowhere_else() {
+        let grid = BspWorld::new(9).grid(CENTRE);
+        let chunk = build(&grid, &mut Scratch::default());
+        let sheet = sheet_of(&chunk);
+        let canvas = map_of(vec![chunk], one_chunk());
+        let mut rock = 0;
+        for (x, z) in (0..256).map(|n| (n % 16, n / 16)) {
+            let (px, py) = sheet.pixel(x as f32 + 0.5, z as f32 + 0.5);
+            let is_rock = near(canvas.pixel(px as usize, py as usize), palette::DUNGEON_ROCK);
+            assert_eq!(is_rock, grid.at(x, z) == Cell::Solid, "{x} {z}");
+            rock += usize::from(is_rock);
+        }
+        assert!(rock > 20, "{rock} cells of rock");
+    }
+
+    #[test]
+    fn doors_and_lights_stand_where_they_are() {
+        let mut grid = BspWorld::new(9).grid(CENTRE);
+        let (x, z) = (0..15)
+            .flat_map(|z| (0..15).map(move |x| (x, z)))
+            .find(|(x, z)| grid.at(*x, *z).open().is_some() && grid.at(x + 1, *z).open().is_some())
+            .expect("two open cells lie side by side");
+        let open_degrees = 90;
+        let (axis, hinge) = (Axis::X, Hinge::Low);
+        grid.doors.push(Door { x: x as u8, z: z as u8, axis, hinge, open_degrees, bottom: 0, top: 640 });
+        let at = LocalPoint { x: x as i16 * 512 + 200, y: 500, z: z as i16 * 512 + 256 };
+        grid.lights.push(Light { at, colour: [255, 200, 120], radius_units: 200 });
+        let chunk = build(&grid, &mut Scratch::default());
+        let sheet = sheet_of(&chunk);
+        let canvas = map_of(vec![chunk], one_chunk());
+        let (px, py) = sheet.pixel(x as f32 + 1.0, z as f32 + 0.5);
+        assert!(near(canvas.pixel(px as usize, py as usize), palette::DOOR));
+        let (px, py) = sheet.pixel(x as f32 + 200.0 / 512.0, z as f32 + 0.5);
+        assert!(near(canvas.pixel(px as usize, py as usize), palette::GLOW));
+    }
+
+    #[test]
+    fn the_end_of_the_world_is_left_empty() {
+        let centre = ChunkCoord::new(i32::MAX, 0);
+        let options = MapOptions { world_seed: 9, centre, radius: 1 };
+        let canvas = map(&BspWorld::new(9), options).expect("the chunks decode");
+        let places: Vec<ChunkCoord> = survey::places(centre, 1).collect();
+        assert_eq!(places.len(), 6);
+        let chunks = places.iter().map(|c| BspWorld::new(9).generate(*c, &mut Scratch::default())).collect();
+        let sheet = legend::sheet(&Survey::new(chunks, centre, 1)).1;
+        let (x, y) = sheet.pixel(40.5, 24.5);
+        assert!(near(canvas.pixel(x as usize, y as usize), palette::PAPER));
+    }
+}

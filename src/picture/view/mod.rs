@@ -164,3 +164,115 @@ fn eye_height(chunks: &[Chunk], centre: ChunkCoord, options: ViewOptions) -> Res
     }
     Ok(floor + options.eye_units)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ninefold_world::{Axis, Biome, Cell, Door, Grid, Hinge, Light, LocalPoint, OpenCell, Scratch, build};
+
+    const HERE: ChunkCoord = ChunkCoord::new(-3, 5);
+
+    /// A hall that fills the chunk, 96 units high.
+    fn hall() -> Grid {
+        let open = OpenCell {
+            floor: 0,
+            ceiling: Some(96 * 8),
+            floor_material: 1,
+            wall_material: 2,
+            cliff_material: 2,
+            ceiling_material: 3,
+        };
+        Grid::uniform(HERE, Biome::Dungeon, Cell::Open(open))
+    }
+
+    /// From the middle of the hall, looking east.
+    fn options() -> ViewOptions {
+        let (x0, z0) = HERE.origin();
+        ViewOptions {
+            x: x0 + 544.0,
+            z: z0 + 544.0,
+            yaw_degrees: 90.0,
+            pitch_degrees: 0.0,
+            eye_units: EYE_UNITS,
+            fov_degrees: 70.0,
+            width: 64,
+            height: 36,
+            doors_are_open: false,
+        }
+    }
+
+    fn draw(grid: &Grid, options: ViewOptions) -> View {
+        view_of(vec![build(grid, &mut Scratch::default())], options).expect("the eye is in the air")
+    }
+
+    fn brightness(view: &View) -> u64 {
+        let canvas = &view.canvas;
+        let pixels = (0..canvas.height()).flat_map(|y| (0..canvas.width()).map(move |x| (x, y)));
+        pixels.map(|(x, y)| canvas.pixel(x, y).iter().map(|c| u64::from(*c)).sum::<u64>()).sum()
+    }
+
+    fn light(x: i16) -> Light {
+        let at = LocalPoint { x: x * 8, y: 60 * 8, z: 544 * 8 };
+        Light { at, colour: [255, 190, 120], radius_units: 300 }
+    }
+
+    #[test]
+    fn a_light_lights_a_hall() {
+        let dark = brightness(&draw(&hall(), options()));
+        let mut lit = hall();
+        lit.lights.push(light(744));
+        assert!(brightness(&draw(&lit, options())) > 2 * dark);
+    }
+
+    #[test]
+    fn no_sun_comes_through_the_highest_ceiling() {
+        let Cell::Open(open) = hall().at(0, 0) else { panic!() };
+        let open = OpenCell { ceiling: Some(128 * 8), ..open };
+        let view = draw(&Grid::uniform(HERE, Biome::Dungeon, Cell::Open(open)), options());
+        let pixels = (0..36).flat_map(|y| (0..64).map(move |x| (x, y)));
+        let brightest = pixels.map(|(x, y)| view.canvas.pixel(x, y).into_iter().max().unwrap()).max();
+        assert!(brightest.unwrap() < 128, "{brightest:?}");
+    }
+
+    #[test]
+    fn a_closed_door_hides_what_is_behind_it_and_an_open_one_shows_it() {
+        let mut grid = hall();
+        grid.lights.push(light(744));
+        // Across the way east, 64 units ahead, hung at its northern end.
+        let (axis, hinge) = (Axis::X, Hinge::Low);
+        grid.doors.push(Door { x: 8, z: 8, axis, hinge, open_degrees: 90, bottom: 0, top: 96 * 8 });
+        let options = ViewOptions { fov_degrees: 20.0, ..options() };
+        let closed = draw(&grid, options);
+        let open = draw(&grid, ViewOptions { doors_are_open: true, ..options });
+        let lamp = |view: &View| {
+            let middle = (28..36).flat_map(|x| (4..18).map(move |y| view.canvas.pixel(x, y)));
+            middle.map(|p| p.into_iter().min().unwrap()).max().unwrap()
+        };
+        assert!(lamp(&open) > 200 && lamp(&closed) < 150, "{} {}", lamp(&open), lamp(&closed));
+    }
+
+    #[test]
+    fn what_leaves_the_ring_under_a_roof_is_dark() {
+        let mut grid = hall();
+        grid.lights.push(light(544));
+        // The hall's walls are missing, as its neighbours are.
+        let view = draw(&grid, options());
+        let [r, g, b] = view.canvas.pixel(32, 17);
+        assert!(r < 60 && g < 60 && b < 60, "{:?}", [r, g, b]);
+    }
+
+    #[test]
+    fn a_leaf_is_drawn_or_culled_and_faces_look_at_the_eye() {
+        let counts = draw(&hall(), options()).counts;
+        assert_eq!((counts.leaves, counts.leaves_drawn), (1, 1));
+        // Floor and ceiling; the sides are open to where the neighbours would be.
+        assert_eq!((counts.faces, counts.faces_drawn), (2, 2));
+    }
+
+    #[test]
+    fn an_eye_in_the_ceiling_is_told_how_high_it_may_be() {
+        let chunk = build(&hall(), &mut Scratch::default());
+        let error = view_of(vec![chunk], ViewOptions { eye_units: 95.0, ..options() }).unwrap_err();
+        assert!(matches!(error, PictureError::EyeTooHigh { highest: 94.0, .. }), "{error}");
+    }
+}

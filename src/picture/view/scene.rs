@@ -177,7 +177,8 @@ impl Scene {
         reach: f32,
         passed: &mut impl FnMut(&Room, f32, f32),
     ) -> Option<Hit> {
-        let above = if way.y > 0.0 { (HEIGHT - from.y) / way.y } else { f32::INFINITY };
+        // A little higher than any ceiling: one as high as the chunk stops light too.
+        let above = if way.y > 0.0 { (HEIGHT + 1.0 - from.y) / way.y } else { f32::INFINITY };
         let reach = reach.min(above);
         let mut start = 0.0;
         let mut square = [0, 2].map(|axis| (from[axis] / CHUNK).floor());
