@@ -294,8 +294,8 @@ fn meadow(texel: &Texel) -> Look {
     let tufts = texel.fractal(16.0, 3, 32);
     let lean = texel.shifted([1.2 * texel.smooth(16.0, 33), 1.2 * texel.smooth(16.0, 34)]);
     let blades = 0.5 * lean.stretched([0.5, 2.0], 35)
-        + 0.5 * lean.turned().stretched([10.0, 2.5], 36)
-        + 0.4 * lean.turned().smooth(5.0, 38);
+        + 0.5 * lean.turned().stretched([8.0, 2.0], 36)
+        + 0.4 * lean.turned().smooth(4.0, 38);
     let dry = smoothstep(0.05, 0.8, broad + 0.4 * tufts);
     let green = MEADOW[0].lerp(MEADOW[1], (0.5 + 0.6 * tufts + 0.3 * broad).clamp(0.0, 1.0));
     let mut albedo = green.lerp(MEADOW[2], 0.6 * dry) * (1.0 + 0.32 * blades);

