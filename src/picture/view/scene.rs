@@ -407,13 +407,16 @@ fn room(chunk: &Chunk, index: usize, corner: Vec3) -> Room {
     Room { low, high, is_sky: leaf.is_sky, list: 0, floor, bounce }
 }
 
+/// How high above the chunks an eye under the sky may be, in units.
+const SKY_UNITS: f64 = 64.0;
+
 /// Floor and top of the air at a place in the world, in units; `None` in rock.
 pub fn column(chunk: &Chunk, x: f64, z: f64) -> Option<(f64, f64)> {
     let (x0, z0) = chunk.coord().origin();
     let fixed = |units: f64| (units * f64::from(FIXED_PER_UNIT)).floor() as i16;
     let column = chunk.column(fixed(x - x0), fixed(z - z0))?;
     let units = |fixed: i16| f64::from(fixed) / f64::from(FIXED_PER_UNIT);
-    Some((units(column.floor), column.ceiling.map_or(f64::from(CHUNK_HEIGHT_UNITS), units)))
+    Some((units(column.floor), column.ceiling.map_or(f64::from(CHUNK_HEIGHT_UNITS) + SKY_UNITS, units)))
 }
 
 /// The middle of the nearest cell of the chunk that has air, as whole units of the world.
