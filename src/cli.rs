@@ -3,12 +3,16 @@
 //! The flags come from the table of keys. Their values are read by the configuration, so that a wrong
 //! value is told the same way wherever it was said.
 
+mod picture;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use ninefold::config::{KEYS, Sources};
+use ninefold::picture::{MapOptions, ViewOptions};
+use ninefold_world::BuiltIn;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -17,6 +21,10 @@ pub enum Request {
     Serve(Sources),
     /// Print the effective configuration.
     Config(Sources),
+    /// Draw a map of a generator's world into a file.
+    Map(BuiltIn, MapOptions, PathBuf),
+    /// Draw what is seen in a generator's world of a seed into a file.
+    View(BuiltIn, u64, ViewOptions, PathBuf),
     /// Print this text: help or the version.
     Tell(String),
 }
@@ -41,18 +49,47 @@ pub fn parse(
         },
     };
     Ok(match matches.subcommand() {
-        Some(("config", matches)) => Request::Config(sources(matches, env)),
-        Some((_, matches)) => Request::Serve(sources(matches, env)),
-        None => Request::Serve(sources(&matches, env)),
+        Some(("config", own)) => Request::Config(sources(&matches, own, env)),
+        Some((name @ "map", own)) => {
+            refuse_configuration(&matches, name)?;
+            let (options, out) = picture::map_request(own);
+            Request::Map(picture::generator_of(own), options, out)
+        }
+        Some((name @ "view", own)) => {
+            refuse_configuration(&matches, name)?;
+            let (world_seed, options, out) = picture::view_request(own);
+            Request::View(picture::generator_of(own), world_seed, options, out)
+        }
+        Some((_, own)) => Request::Serve(sources(&matches, own, env)),
+        None => Request::Serve(sources(&matches, &matches, env)),
     })
 }
 
 fn command() -> Command {
+    let root = Command::new("ninefold")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A low-latency UDP game server for worlds too large to load")
+        .after_help(
+            "Without a command it serves. A flag goes before the environment, the environment before the \
+             file,\nthe file before the default. `ninefold config` prints and explains every key.",
+        )
+        .disable_help_subcommand(true);
+    let serve = Command::new("serve").about("Run a server until Ctrl-C or SIGTERM");
+    let config =
+        Command::new("config").about("Print the effective configuration, each key explained, as TOML");
+    configurable(root)
+        .subcommand(configurable(serve))
+        .subcommand(configurable(config))
+        .subcommand(picture::map_command())
+        .subcommand(picture::view_command())
+}
+
+/// A command that takes a configuration. The flags stand before or after its name.
+fn configurable(command: Command) -> Command {
     let file = Arg::new("config")
         .long("config")
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
-        .global(true)
         .help("Read the configuration from this TOML file");
     let keys = KEYS.iter().map(|key| {
         let summary = key.explanation.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
@@ -65,35 +102,40 @@ fn command() -> Command {
             .value_name("VALUE")
             .value_parser(value_parser!(OsString))
             .allow_negative_numbers(true)
-            .global(true)
             .help_heading("Configuration")
             .help(first)
             .long_help(format!("{summary}\n{origin}"))
     });
-    Command::new("ninefold")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("A low-latency UDP game server for worlds too large to load")
-        .after_help(
-            "Without a command it serves. A flag goes before the environment, the environment before the \
-             file,\nthe file before the default. `ninefold config` prints and explains every key.",
-        )
-        .disable_help_subcommand(true)
-        .arg(file)
-        .args(keys)
-        .subcommand(Command::new("serve").about("Run a server until Ctrl-C or SIGTERM"))
-        .subcommand(
-            Command::new("config").about("Print the effective configuration, each key explained, as TOML"),
-        )
+    command.arg(file).args(keys)
 }
 
-fn sources(matches: &ArgMatches, env: Vec<(OsString, OsString)>) -> Sources {
-    let said = |name: &str| matches.get_one::<OsString>(name).cloned();
+/// What the flags say, those after the command's name before those in front of it.
+fn sources(root: &ArgMatches, own: &ArgMatches, env: Vec<(OsString, OsString)>) -> Sources {
+    let said = |name: &str| own.get_one::<OsString>(name).or_else(|| root.get_one(name)).cloned();
     let flags = KEYS.iter().filter_map(|key| Some((key.name.to_owned(), said(key.name)?))).collect();
-    Sources { file: matches.get_one::<PathBuf>("config").cloned(), env, flags }
+    let file = own.get_one::<PathBuf>("config").or_else(|| root.get_one("config"));
+    Sources { file: file.cloned(), env, flags }
+}
+
+/// A picture depends on its own arguments alone; a flag of the server in front of it would do nothing.
+fn refuse_configuration(root: &ArgMatches, command: &str) -> Result<(), UsageError> {
+    let key = KEYS.iter().find(|key| root.contains_id(key.name)).map(|key| key.flag_name());
+    let flag = key.or_else(|| root.contains_id("config").then(|| "config".into()));
+    match flag {
+        Some(flag) => Err(UsageError(format!(
+            "`--{flag}` says nothing to `{command}`; see `ninefold {command} --help`"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The first line of what clap would print over many.
 fn usage_error(error: &clap::Error) -> UsageError {
+    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        return UsageError(format!("{} is needed; see `ninefold --help`", missing.join(" and ")));
+    }
     let rendered = error.render().to_string();
     let line = rendered.lines().next().unwrap_or_default();
     let mut line = line.strip_prefix("error: ").unwrap_or(line).to_owned();
@@ -132,6 +174,21 @@ mod tests {
         assert!(matches!(ask(&[]), Ok(Request::Serve(_))));
         let Ok(Request::Serve(sources)) = ask(&["--tick-rate-hz", "30"]) else { panic!() };
         assert_eq!(sources.flags, [("tick_rate_hz".to_owned(), OsString::from("30"))]);
+    }
+
+    #[test]
+    fn a_picture_takes_no_configuration_and_names_what_it_needs() {
+        let line = error(&["map", "--out", "a.png"]);
+        assert!(line.contains("--seed <SEED> is needed"), "{line}");
+        let line = error(&["--config", "a.toml", "view", "--seed", "1", "--at", "-1,2", "--out", "a.png"]);
+        assert!(line.contains("`--config` says nothing to `view`"), "{line}");
+        let Ok(Request::View(BuiltIn::Bsp, 1, options, out)) =
+            ask(&["view", "--seed", "1", "--at", "-1,2.5", "--yaw", "-90", "--out", "a.png"])
+        else {
+            panic!()
+        };
+        assert_eq!((options.x, options.z, options.yaw_degrees), (-1.0, 2.5, 270.0));
+        assert_eq!(out, PathBuf::from("a.png"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod crowd;
 pub mod phase;
+pub mod picture;
 pub mod rules;
 pub mod sending;
 pub mod server;

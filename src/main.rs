@@ -7,12 +7,15 @@
 mod cli;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use ninefold::config::{Config, ConfigError, Effective};
+use ninefold::picture::{self, MapOptions, PictureError, ViewOptions};
 use ninefold::server::{Server, StartError};
+use ninefold_world::BuiltIn;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Request, UsageError};
@@ -29,8 +32,10 @@ fn main() -> ExitCode {
             // Names and paths may hold anything, and one line is promised.
             let line = format!("{error:#}").replace(char::is_control, "?");
             eprintln!("ninefold: {line}");
-            let is_mistake =
-                error.is::<UsageError>() || error.is::<ConfigError>() || error.is::<StartError>();
+            let is_mistake = error.is::<UsageError>()
+                || error.is::<ConfigError>()
+                || error.is::<StartError>()
+                || error.is::<PictureError>();
             if is_mistake { ExitCode::from(EXIT_MISTAKE) } else { ExitCode::FAILURE }
         }
     }
@@ -40,6 +45,8 @@ fn run() -> anyhow::Result<ExitCode> {
     match cli::parse(std::env::args_os(), std::env::vars_os().collect())? {
         Request::Tell(text) => tell(&text),
         Request::Config(sources) => tell(&Effective::load(&sources)?.to_toml()),
+        Request::Map(generator, options, out) => map(generator, options, &out),
+        Request::View(generator, seed, options, out) => view(generator, seed, options, &out),
         Request::Serve(sources) => {
             let config = Effective::load(&sources)?.config;
             init_logging(&config);
@@ -56,6 +63,21 @@ fn tell(text: &str) -> anyhow::Result<ExitCode> {
         }
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Draws a map and says what is on it.
+fn map(generator: BuiltIn, options: MapOptions, out: &Path) -> anyhow::Result<ExitCode> {
+    let canvas = picture::map(&*generator.world(options.world_seed), options)?;
+    canvas.save(out)?;
+    tell(&format!("{}: {} x {} pixels\n", out.display(), canvas.width(), canvas.height()))
+}
+
+/// Draws a view and says what was drawn of the ring.
+fn view(generator: BuiltIn, seed: u64, options: ViewOptions, out: &Path) -> anyhow::Result<ExitCode> {
+    let view = picture::view(&*generator.world(seed), options)?;
+    view.canvas.save(out)?;
+    let size = format!("{} x {}", view.canvas.width(), view.canvas.height());
+    tell(&format!("{}: {size} pixels\n{}\n", out.display(), view.counts))
 }
 
 /// For people, to standard error.

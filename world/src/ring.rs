@@ -62,15 +62,14 @@ impl<'a> Ring<'a> {
 
     /// The leaves that can be seen by an eye in the chunk in the middle.
     pub fn visible(&self, eye: Position, frustum: &Frustum) -> Visible {
-        let (x0, z0) = self.centre.origin();
-        let eye = [eye.x - x0, eye.y, eye.z - z0];
+        let eye = self.local(eye);
         let mut visible = Visible::default();
         let mut order: Vec<(i32, i32)> = (-1..=1).flat_map(|dz| (-1..=1).map(move |dx| (dx, dz))).collect();
         order.sort_by(|a, b| apart(eye, *a).total_cmp(&apart(eye, *b)));
         for (dx, dz) in order {
             let Some(chunk) = self.chunk(dx, dz) else { continue };
             let local = [eye[0] - f64::from(dx * CHUNK_UNITS), eye[1], eye[2] - f64::from(dz * CHUNK_UNITS)];
-            let unhidden = self.unhidden(chunk, eye, (dx, dz));
+            let unhidden = self.unhidden_in(chunk, eye, (dx, dz));
             let mut leaves = Vec::new();
             front_to_back(chunk, local, |leaf| {
                 let (min, max) = leaf_box(chunk, leaf);
@@ -89,8 +88,21 @@ impl<'a> Ring<'a> {
         visible
     }
 
-    /// The leaves of one chunk that nothing hides from the eye, in view or not.
-    fn unhidden(&self, chunk: &Chunk, eye: [f64; 3], (dx, dz): (i32, i32)) -> LeafSet {
+    /// The leaves of one chunk of the ring that nothing hides from an eye in the chunk in the middle,
+    /// wherever it looks.
+    pub fn unhidden(&self, eye: Position, coord: ChunkCoord) -> LeafSet {
+        let at = Topology::Plane.offset(self.centre, coord);
+        let chunk = at.and_then(|(dx, dz)| Some((self.chunk(dx, dz)?, (dx, dz))));
+        chunk.map_or(LeafSet::NONE, |(chunk, at)| self.unhidden_in(chunk, self.local(eye), at))
+    }
+
+    /// In units from the corner of the chunk in the middle.
+    fn local(&self, at: Position) -> [f64; 3] {
+        let (x0, z0) = self.centre.origin();
+        [at.x - x0, at.y, at.z - z0]
+    }
+
+    fn unhidden_in(&self, chunk: &Chunk, eye: [f64; 3], (dx, dz): (i32, i32)) -> LeafSet {
         let centre = self.chunk(0, 0);
         let eye_leaf = centre.and_then(|centre| leaf_of(centre, eye));
         let all = LeafSet::first(chunk.leaves().len());

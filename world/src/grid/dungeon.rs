@@ -21,8 +21,16 @@ const PILLAR_FROM: usize = 4;
 /// Corridors beyond those that join all rooms: ways around.
 const LOOPS: (i32, i32) = (0, 2);
 /// The light of a dungeon's rooms: torches, embers, and now and then something colder.
-const LIGHTS: [[u8; 3]; 5] =
-    [[255, 176, 96], [255, 148, 64], [255, 196, 128], [150, 190, 255], [170, 235, 160]];
+const LIGHTS: [[u8; 3]; 8] = [
+    [255, 176, 96],
+    [255, 148, 64],
+    [255, 196, 128],
+    [255, 170, 88],
+    [255, 160, 80],
+    [255, 186, 110],
+    [150, 190, 255],
+    [170, 235, 160],
+];
 
 type Rooms = SmallVec<[Room; ROOMS_MAX]>;
 
