@@ -15,7 +15,7 @@ use super::surface::Polygon;
 /// Light is smoothed over so many samples to each side: a tile of the pattern of rays.
 const REACH: usize = TILE / 2;
 /// The mean brightness to which a picture is exposed, and how far it is made darker or brighter for it.
-const MIDDLE: f32 = 0.135;
+const MIDDLE: f32 = 0.10;
 const EXPOSURES: (f32, f32) = (0.66, 5.0);
 /// Rows and columns of samples from which the mean is taken.
 const METER: (usize, usize) = (18, 32);

@@ -156,7 +156,7 @@ fn masonry(texel: &Texel, size: [f32; 2], colours: [Vec3; 2], mortar: Vec3, widt
     let up = v.min(1.0 - v) * size[1];
     // Some blocks are two.
     let (mut low, mut high) = (0.0, 1.0);
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         let cut = 0.3 + 0.4 * unit(hash([number, 5], 1));
         if u < cut {
             high = cut
@@ -177,10 +177,10 @@ fn flagstones(texel: &Texel) -> Look {
     let kind = number % 8;
     let cuts = [matches!(kind, 0..=2 | 6), matches!(kind, 3 | 4 | 6)];
     let mut edge = SIZE;
-    for axis in 0..2 {
+    for (axis, is_cut) in cuts.into_iter().enumerate() {
         let place = cell.place[axis];
         let (mut low, mut high) = (0.0, 1.0);
-        if cuts[axis] {
+        if is_cut {
             let cut = 0.35 + 0.3 * unit(hash([number, axis as u32], 3));
             if place < cut {
                 high = cut

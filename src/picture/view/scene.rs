@@ -15,6 +15,8 @@ use super::surface::Material;
 
 const CHUNK: f32 = CHUNK_UNITS as f32;
 const HEIGHT: f32 = CHUNK_HEIGHT_UNITS as f32;
+/// Rays are followed so far above the ring, in units: a ceiling as high as a chunk stops them too.
+const OVER: f32 = 0.02;
 /// Chunks that a ray can pass in the ring.
 const PASSED_MAX: usize = 6;
 
@@ -187,8 +189,7 @@ impl Scene {
         reach: f32,
         passed: &mut impl FnMut(&Room, f32, f32),
     ) -> Option<Hit> {
-        // A little higher than any ceiling: one as high as the chunk stops light too.
-        let above = if way.y > 0.0 { (HEIGHT + 1.0 - from.y) / way.y } else { f32::INFINITY };
+        let above = if way.y > 0.0 { (HEIGHT + OVER - from.y) / way.y } else { f32::INFINITY };
         let reach = reach.min(above);
         let mut start = 0.0;
         let mut square = [0, 2].map(|axis| (from[axis] / CHUNK).floor());
