@@ -4,11 +4,19 @@
 //! value is told the same way wherever it was said.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ninefold::config::{KEYS, Sources};
+
+use crate::mint::TokenOrder;
+
+/// Seconds for which a token can be used unless said otherwise: enough to start a game, little to a thief.
+const TOKEN_EXPIRES_IN_S: &str = "60";
+/// Seconds of silence that end a session unless said otherwise.
+const TOKEN_TIMEOUT_S: &str = "10";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -17,6 +25,10 @@ pub enum Request {
     Serve(Sources),
     /// Print the effective configuration.
     Config(Sources),
+    /// Make a private key file.
+    Key(PathBuf),
+    /// Mint a connect token.
+    Token(Box<TokenOrder>),
     /// Print this text: help or the version.
     Tell(String),
 }
@@ -42,6 +54,8 @@ pub fn parse(
     };
     Ok(match matches.subcommand() {
         Some(("config", matches)) => Request::Config(sources(matches, env)),
+        Some(("key", matches)) => Request::Key(said(matches, "file")),
+        Some(("token", matches)) => Request::Token(Box::new(token_order(matches, env))),
         Some((_, matches)) => Request::Serve(sources(matches, env)),
         None => Request::Serve(sources(&matches, env)),
     })
@@ -84,6 +98,71 @@ fn command() -> Command {
         .subcommand(
             Command::new("config").about("Print the effective configuration, each key explained, as TOML"),
         )
+        .subcommand(key_command())
+        .subcommand(token_command())
+}
+
+fn key_command() -> Command {
+    let file = Arg::new("file")
+        .value_name("FILE")
+        .required(true)
+        .value_parser(value_parser!(PathBuf))
+        .help("The file to make; one that exists is never overwritten");
+    Command::new("key").about("Make a private key for private_key_file").arg(file)
+}
+
+fn token_command() -> Command {
+    let arg = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let seconds = || value_parser!(u32);
+    Command::new("token")
+        .about("Mint a connect token with the configured private key and protocol id, in base64")
+        .arg(
+            arg("client-id", "ID", "Who may connect; a session of the same id is replaced")
+                .required(true)
+                .value_parser(value_parser!(u64)),
+        )
+        .arg(
+            arg(
+                "server",
+                "ADDR",
+                "Where to connect, as IP:PORT; up to 32, tried in order [default: the server's own]",
+            )
+            .action(ArgAction::Append)
+            .value_delimiter(',')
+            .value_parser(value_parser!(SocketAddr)),
+        )
+        .arg(
+            arg("expires-in-s", "SECONDS", "How long it can be used to connect, at most a day")
+                .default_value(TOKEN_EXPIRES_IN_S)
+                .value_parser(seconds()),
+        )
+        .arg(
+            arg("timeout-s", "SECONDS", "Silence that ends the session; 0 for none")
+                .default_value(TOKEN_TIMEOUT_S)
+                .value_parser(seconds()),
+        )
+        .arg(
+            arg("out", "FILE", "Write it to this new file instead of standard output")
+                .value_parser(value_parser!(PathBuf)),
+        )
+}
+
+/// The value of an argument that is required or has a default.
+fn said<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> T {
+    matches.get_one::<T>(name).cloned().expect("the parser refuses a command line without it")
+}
+
+fn token_order(matches: &ArgMatches, env: Vec<(OsString, OsString)>) -> TokenOrder {
+    TokenOrder {
+        sources: sources(matches, env),
+        client_id: said(matches, "client-id"),
+        servers: matches.get_many::<SocketAddr>("server").unwrap_or_default().copied().collect(),
+        expires_in_s: said::<u32>(matches, "expires-in-s").into(),
+        timeout_s: Some(said(matches, "timeout-s")).filter(|s| *s > 0),
+        out: matches.get_one::<PathBuf>("out").cloned(),
+    }
 }
 
 fn sources(matches: &ArgMatches, env: Vec<(OsString, OsString)>) -> Sources {
@@ -97,6 +176,12 @@ fn usage_error(error: &clap::Error) -> UsageError {
     let rendered = error.render().to_string();
     let line = rendered.lines().next().unwrap_or_default();
     let mut line = line.strip_prefix("error: ").unwrap_or(line).to_owned();
+    // What is missing would stand on lines of its own.
+    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        line = format!("missing: {}", missing.join(", "));
+    }
     let meant = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand];
     let meant = meant.iter().find_map(|kind| match error.get(*kind)? {
         ContextValue::String(one) => Some(one.clone()),
@@ -146,6 +231,26 @@ mod tests {
     fn a_negative_number_reaches_the_configuration() {
         let Ok(Request::Serve(sources)) = ask(&["--world-seed", "-1"]) else { panic!() };
         assert_eq!(sources.flags[0].1, "-1");
+    }
+
+    #[test]
+    fn a_token_takes_what_is_said_and_defaults_for_the_rest() {
+        let args = ["token", "--client-id=7", "--server=127.0.0.1:1,[::1]:2", "--server=127.0.0.1:3"];
+        let Ok(Request::Token(order)) = ask(&args) else { panic!() };
+        assert_eq!((order.client_id, order.expires_in_s, order.timeout_s), (7, 60, Some(10)));
+        assert_eq!(order.servers, ["127.0.0.1:1", "[::1]:2", "127.0.0.1:3"].map(|a| a.parse().unwrap()));
+        assert!(order.out.is_none() && order.sources.flags.is_empty());
+        let args = ["token", "--client-id=7", "--timeout-s=0", "--protocol-id=5"];
+        let Ok(Request::Token(order)) = ask(&args) else { panic!() };
+        assert_eq!(order.timeout_s, None);
+        assert_eq!(order.sources.flags, [("protocol_id".to_owned(), OsString::from("5"))]);
+        let wrong = ["--client-id=-1", "--server=localhost:1", "--timeout-s=x", "--expires-in-s=-1"];
+        for wrong in wrong {
+            let line = error(&["token", "--client-id=7", wrong]);
+            assert_eq!(line.lines().count(), 1, "{wrong}: {line}");
+        }
+        assert!(error(&["token"]).contains("--client-id"), "{}", error(&["token"]));
+        assert!(error(&["key"]).contains("FILE"), "{}", error(&["key"]));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod mint;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ use ninefold_world::BspWorld;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Request, UsageError};
+use crate::mint::MintError;
 
 /// What a person can mend.
 const EXIT_MISTAKE: u8 = 2;
@@ -31,8 +33,10 @@ fn main() -> ExitCode {
             // Names and paths may hold anything, and one line is promised.
             let line = format!("{error:#}").replace(char::is_control, "?");
             eprintln!("ninefold: {line}");
-            let is_mistake =
-                error.is::<UsageError>() || error.is::<ConfigError>() || error.is::<StartError>();
+            let is_mistake = error.is::<UsageError>()
+                || error.is::<ConfigError>()
+                || error.is::<StartError>()
+                || error.downcast_ref::<MintError>().is_some_and(MintError::is_mistake);
             if is_mistake { ExitCode::from(EXIT_MISTAKE) } else { ExitCode::FAILURE }
         }
     }
@@ -42,6 +46,8 @@ fn run() -> anyhow::Result<ExitCode> {
     match cli::parse(std::env::args_os(), std::env::vars_os().collect())? {
         Request::Tell(text) => tell(&text),
         Request::Config(sources) => tell(&Effective::load(&sources)?.to_toml()),
+        Request::Key(path) => tell(&mint::key(&path)?),
+        Request::Token(order) => tell(&mint::token(&order)?),
         Request::Serve(sources) => {
             let config = Effective::load(&sources)?.config;
             init_logging(&config);
