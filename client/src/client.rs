@@ -74,8 +74,14 @@ pub enum EndReason {
     #[error("the connection ended: {0:?}")]
     Connection(ClientState),
     /// The server does not let us in.
-    #[error("the server refused: {0:?}; this client speaks protocol version {PROTOCOL_VERSION}")]
+    #[error(
+        "the server {0}; this client speaks protocol version {PROTOCOL_VERSION} and the chunk encodings \
+         {ENCODING_BSP_BIT:#b}"
+    )]
     Refused(RefuseReason),
+    /// The server chose a version that was not offered.
+    #[error("the server chose protocol version {0}; this client speaks {PROTOCOL_VERSION}")]
+    Version(u16),
     /// The server no longer acknowledges what we say.
     #[error("the server no longer acknowledges what this client says")]
     Unresponsive,
@@ -332,6 +338,9 @@ impl Client {
 
     fn take_message(&mut self, now: Instant, message: Message) {
         match message {
+            Message::Welcome(welcome) if welcome.version != PROTOCOL_VERSION => {
+                self.end(EndReason::Version(welcome.version));
+            }
             Message::Welcome(welcome) => self.tell(Event::Welcome(welcome)),
             Message::Refuse(reason) => self.end(EndReason::Refused(reason)),
             Message::ChunkEnter { cx, cz } => self.enter(now, ChunkCoord { cx, cz }),

@@ -8,7 +8,9 @@ use ninefold_client::protocol::chunk::Fragmenter;
 use ninefold_client::protocol::connection::{
     self, ConnectToken, DATAGRAM_BYTES_MAX, Received, ServerConfig, TokenParams,
 };
-use ninefold_client::protocol::frame::{ChunkAt, ChunkKey, Message, RefuseReason, UnavailableReason, kind};
+use ninefold_client::protocol::frame::{
+    ChunkAt, ChunkKey, Message, RefuseReason, UnavailableReason, Welcome, kind,
+};
 use ninefold_client::protocol::limits::PACKET_BYTES_MAX;
 use ninefold_client::protocol::link::Link;
 use ninefold_client::protocol::time::{Duration, Instant};
@@ -264,8 +266,30 @@ fn a_refusal_says_why() {
     pair.say(Message::Refuse(RefuseReason::Version { min: 7, max: 9 }));
     let reason = EndReason::Refused(RefuseReason::Version { min: 7, max: 9 });
     assert_eq!(pair.client.ended(), Some(reason));
-    assert!(reason.to_string().contains("version"), "{reason}");
+    let text = reason.to_string();
+    assert!(text.contains("versions 7 to 9") && text.contains("speaks protocol version 1"), "{text}");
     assert_eq!(pair.events.last(), Some(&Event::Ended(reason)));
+}
+
+#[test]
+fn a_version_that_was_not_offered_is_not_accepted() {
+    let mut pair = Pair::connected(64);
+    let welcome = Welcome { version: 2, tick_rate_hz: 60, player: 0, world_id: 1, tick: 1 };
+    pair.say(Message::Welcome(welcome));
+    assert_eq!(pair.client.ended(), Some(EndReason::Version(2)));
+}
+
+/// As a newer server may say it: more after the known fields, frames and messages of new kinds.
+#[test]
+fn what_a_newer_server_says_beside_is_skipped() {
+    let mut pair = Pair::connected(64);
+    pair.send_frame(Some((0xee, &[1, 2, 3])));
+    pair.say(Message::Unknown(200));
+    let stats = pair.client.stats();
+    assert_eq!((stats.frames_unknown, stats.frames_refused), (2, 0));
+    pair.enter(ORIGIN);
+    pair.send_chunk(ORIGIN, 1, encode(&chunk(ORIGIN)));
+    assert!(pair.client.chunk(ORIGIN).is_some() && pair.client.ended().is_none());
 }
 
 #[test]

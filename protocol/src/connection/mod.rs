@@ -65,3 +65,5 @@ pub enum SealError {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::VECTORS;

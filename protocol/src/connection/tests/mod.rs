@@ -4,6 +4,9 @@
 mod handshake;
 mod hostile;
 mod session;
+mod vectors;
+
+pub(crate) use vectors::VECTORS;
 
 use std::net::SocketAddr;
 
