@@ -9,7 +9,7 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ninefold_client::protocol::chunk::{Fragmenter, Outcome, Reassembly};
 use ninefold_client::protocol::connection::{
-    Client, ConnectToken, DATAGRAM_BYTES_MAX, Received, Server, ServerConfig, TokenParams,
+    Client, ConnectToken, DATAGRAM_BYTES_MAX, HandshakeLimits, Received, Server, ServerConfig, TokenParams,
 };
 use ninefold_client::protocol::frame::{ChunkKey, Fragment, kind};
 use ninefold_client::protocol::limits::{PACKET_BYTES_MAX, REASSEMBLY_BYTES_MAX};
@@ -33,6 +33,7 @@ fn pair() -> (Server, Client, SocketAddr) {
         unix_s_at_origin: 1_000,
         challenge_key: [2; 32],
         hash_seed: [3; 32],
+        limits: HandshakeLimits::default(),
     };
     let params = TokenParams {
         protocol_id: 1,

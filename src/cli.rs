@@ -13,8 +13,6 @@ use ninefold::config::{KEYS, Sources};
 
 use crate::mint::TokenOrder;
 
-/// Seconds for which a token can be used unless said otherwise: enough to start a game, little to a thief.
-const TOKEN_EXPIRES_IN_S: &str = "60";
 /// Seconds of silence that end a session unless said otherwise.
 const TOKEN_TIMEOUT_S: &str = "10";
 
@@ -134,9 +132,12 @@ fn token_command() -> Command {
             .value_parser(value_parser!(SocketAddr)),
         )
         .arg(
-            arg("expires-in-s", "SECONDS", "How long it can be used to connect, at most a day")
-                .default_value(TOKEN_EXPIRES_IN_S)
-                .value_parser(seconds()),
+            arg(
+                "expires-in-s",
+                "SECONDS",
+                "How long it can be used to connect, at most a day [default: token_lifetime_s, else 60]",
+            )
+            .value_parser(seconds()),
         )
         .arg(
             arg("timeout-s", "SECONDS", "Silence that ends the session; 0 for none")
@@ -159,7 +160,7 @@ fn token_order(matches: &ArgMatches, env: Vec<(OsString, OsString)>) -> TokenOrd
         sources: sources(matches, env),
         client_id: said(matches, "client-id"),
         servers: matches.get_many::<SocketAddr>("server").unwrap_or_default().copied().collect(),
-        expires_in_s: said::<u32>(matches, "expires-in-s").into(),
+        expires_in_s: matches.get_one::<u32>("expires-in-s").copied(),
         timeout_s: Some(said(matches, "timeout-s")).filter(|s| *s > 0),
         out: matches.get_one::<PathBuf>("out").cloned(),
     }
@@ -237,7 +238,7 @@ mod tests {
     fn a_token_takes_what_is_said_and_defaults_for_the_rest() {
         let args = ["token", "--client-id=7", "--server=127.0.0.1:1,[::1]:2", "--server=127.0.0.1:3"];
         let Ok(Request::Token(order)) = ask(&args) else { panic!() };
-        assert_eq!((order.client_id, order.expires_in_s, order.timeout_s), (7, 60, Some(10)));
+        assert_eq!((order.client_id, order.expires_in_s, order.timeout_s), (7, None, Some(10)));
         assert_eq!(order.servers, ["127.0.0.1:1", "[::1]:2", "127.0.0.1:3"].map(|a| a.parse().unwrap()));
         assert!(order.out.is_none() && order.sources.flags.is_empty());
         let args = ["token", "--client-id=7", "--timeout-s=0", "--protocol-id=5"];

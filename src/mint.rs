@@ -13,6 +13,9 @@ use ninefold_protocol::connection::{
     ConnectToken, DEVELOPMENT_KEY, KEY_LEN, TokenError, TokenParams, USER_DATA_LEN,
 };
 
+/// Seconds for which a token can be used unless said otherwise: enough to start a game, little to a thief.
+const EXPIRES_IN_S: u32 = 60;
+
 /// What a token is to say that the configuration does not.
 #[derive(Debug)]
 pub struct TokenOrder {
@@ -22,8 +25,8 @@ pub struct TokenOrder {
     pub client_id: u64,
     /// Where to, in this order; empty for the addresses of the configuration.
     pub servers: Vec<SocketAddr>,
-    /// Seconds from now until which it can be used.
-    pub expires_in_s: u64,
+    /// Seconds from now until which it can be used; `None` for the configuration's.
+    pub expires_in_s: Option<u32>,
     /// Silence that ends the session, seconds; `None` for none.
     pub timeout_s: Option<u32>,
     /// The file to make; `None` for standard output.
@@ -86,11 +89,13 @@ pub fn token(order: &TokenOrder) -> Result<String, MintError> {
     let servers = servers(order, &config)?;
     let private_key = private_key(&config, &servers)?;
     let create_unix_s = unix_s();
+    let configured = Some(config.token_lifetime_s).filter(|s| *s > 0);
+    let expires_in_s = order.expires_in_s.or(configured).unwrap_or(EXPIRES_IN_S);
     let params = TokenParams {
         protocol_id: config.protocol_id,
         client_id: order.client_id,
         create_unix_s,
-        expire_unix_s: create_unix_s.saturating_add(order.expires_in_s),
+        expire_unix_s: create_unix_s.saturating_add(expires_in_s.into()),
         timeout_s: order.timeout_s.map_or(-1, |s| i32::try_from(s).unwrap_or(i32::MAX)),
         server_addresses: servers,
         user_data: [0; USER_DATA_LEN],
@@ -100,7 +105,7 @@ pub fn token(order: &TokenOrder) -> Result<String, MintError> {
     let Some(path) = &order.out else { return Ok(text) };
     let written = key_file::create_secret(path).and_then(|mut file| Ok(file.write_all(text.as_bytes())?));
     written.map_err(|error| file_error(path, error))?;
-    let TokenOrder { client_id, expires_in_s, .. } = order;
+    let client_id = order.client_id;
     Ok(format!("wrote a token for client {client_id} to {}, good for {expires_in_s} s\n", path.display()))
 }
 

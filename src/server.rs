@@ -107,6 +107,7 @@ impl Server {
             unix_s_at_origin,
             challenge_key: random()?,
             hash_seed: random()?,
+            limits: config.handshake_limits(),
         };
         let (tick_end, carrier_end) = carrier::ends();
         let live = Arc::new(Live::default());

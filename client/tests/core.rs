@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ninefold_client::protocol::chunk::Fragmenter;
 use ninefold_client::protocol::connection::{
-    self, ConnectToken, DATAGRAM_BYTES_MAX, Received, ServerConfig, TokenParams,
+    self, ConnectToken, DATAGRAM_BYTES_MAX, HandshakeLimits, Received, ServerConfig, TokenParams,
 };
 use ninefold_client::protocol::frame::{
     ChunkAt, ChunkKey, Message, RefuseReason, UnavailableReason, Welcome, kind,
@@ -49,6 +49,7 @@ impl Pair {
             unix_s_at_origin: 1_000,
             challenge_key: [2; 32],
             hash_seed: [3; 32],
+            limits: HandshakeLimits::default(),
         };
         let params = TokenParams {
             protocol_id: 1,

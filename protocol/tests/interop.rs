@@ -10,7 +10,7 @@ use std::time::{Duration as StdDuration, Instant as StdInstant, SystemTime, UNIX
 
 use ninefold_protocol::connection::{
     Client, ClientReceived, ClientState, ConnectToken, DATAGRAM_BYTES_MAX, DisconnectReason, Event,
-    PACKET_OVERHEAD, PAYLOAD_LEN_MAX, Received, Server, ServerConfig, TokenParams,
+    HandshakeLimits, PACKET_OVERHEAD, PAYLOAD_LEN_MAX, Received, Server, ServerConfig, TokenParams,
 };
 use ninefold_protocol::time::Instant;
 
@@ -116,6 +116,7 @@ impl OurServer {
             unix_s_at_origin: unix().as_secs(),
             challenge_key: [4; 32],
             hash_seed: [5; 32],
+            limits: HandshakeLimits::default(),
         };
         let server = Server::new(config, Instant::ZERO);
         OurServer { socket, server, start: StdInstant::now(), events: Vec::new(), heard: Vec::new() }

@@ -48,6 +48,11 @@ pub const FAREWELLS: u8 = 10;
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Handshakes under way at once, in all.
 pub const HANDSHAKES_MAX: usize = 4_096;
+/// Handshakes under way at once from one network.
+pub const HANDSHAKES_PER_NETWORK_MAX: u16 = 256;
+/// Addresses that may be on the way in with one token. More than one, so that a client whose address
+/// changes, or whose request was copied on its way, still gets in; few, since a lie costs nothing.
+pub const HANDSHAKES_PER_TOKEN_MAX: usize = 4;
 /// Answers to requests that wait to be sent.
 pub const ANSWERS_MAX: usize = 1_024;
 /// Events that wait to be polled; at this many the server takes no further datagram.
@@ -60,10 +65,28 @@ pub const TOKEN_LIFETIME_S_MAX: u64 = 24 * 60 * 60;
 pub const USED_TOKENS_MIN: usize = 65_536;
 /// Used tokens that are remembered for each slot.
 pub const USED_TOKENS_PER_SLOT: usize = 8;
-/// Private tokens that are opened within [`REQUEST_WINDOW`], for all addresses together.
-pub const REQUEST_OPENS_MAX: u32 = 2_000;
-/// How long [`REQUEST_OPENS_MAX`] must last.
-pub const REQUEST_WINDOW: Duration = Duration::from_ms(100);
+/// Private tokens that are opened each second, for all addresses together: 1 % of a core, and room for
+/// every client of a server that restarts within a second.
+pub const REQUEST_OPENS_PER_S: u32 = 10_000;
+/// Private tokens that are opened at once.
+pub const REQUEST_OPENS_BURST: u32 = 200;
+/// Responses that are opened each second, for all addresses together.
+pub const RESPONSE_OPENS_PER_S: u32 = 10_000;
+/// Responses that are opened at once.
+pub const RESPONSE_OPENS_BURST: u32 = 200;
+/// Responses to one challenge that are opened each second, and at once; a client sends ten.
+pub const RESPONSES_PER_HANDSHAKE_S: u32 = 32;
+/// Requests from one network that are opened each second, unless the operator says otherwise. A client asks ten times a
+/// second until it is answered.
+pub const REQUESTS_PER_NETWORK_S: u32 = 64;
+/// Seconds of a network's requests that may come at once.
+pub const REQUESTS_BURST_S: u32 = 4;
+/// Cells in which networks' requests are counted: half a mebibyte.
+pub const RATE_CELLS: usize = 1 << 16;
+/// Packets of one client that are taken each second; an honest one sends a few for each of its ticks.
+pub const PACKETS_PER_CLIENT_S: u32 = 1_000;
+/// Packets of one client that are taken at once: what a stalled line lets go of.
+pub const PACKETS_PER_CLIENT_BURST: u32 = 256;
 
 const _: () = assert!(REQUEST_LEN == 1_078 && ANSWER_LEN_MAX == 333 && PACKET_OVERHEAD == 25);
 const _: () = assert!(ANSWER_LEN_MAX < REQUEST_LEN, "an answer must never be longer than its request");

@@ -14,6 +14,7 @@ mod crypto;
 mod hchacha;
 mod limits;
 mod packet;
+mod rate;
 mod replay;
 mod sequence;
 mod server;
@@ -26,7 +27,7 @@ pub use limits::{
     PAYLOAD_LEN_MAX, TOKEN_NONCE_LEN, TOKEN_SERVERS_MAX, USER_DATA_LEN,
 };
 pub use replay::REPLAY_WINDOW;
-pub use server::{DisconnectReason, Event, Received, Server, ServerConfig};
+pub use server::{DisconnectReason, Event, HandshakeLimits, Received, Server, ServerConfig};
 pub use token::{ConnectToken, DEVELOPMENT_KEY, TokenError, TokenParams};
 
 use std::net::SocketAddr;

@@ -11,25 +11,27 @@
 //! An answer is never longer than its question. A token works from one address, for one session.
 
 mod handshake;
+mod handshakes;
 mod slots;
 mod used_tokens;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use ahash::{AHashMap, RandomState};
+use ahash::RandomState;
 
-use self::handshake::Handshake;
+use self::handshakes::Handshakes;
 use self::slots::Slots;
 use self::used_tokens::UsedTokens;
 use super::counters::Counters;
 use super::crypto::{Cipher, Key};
 use super::limits::{
     ANSWER_LEN_MAX, DATAGRAM_LEN_MAX, EVENTS_MAX, FAREWELLS, FAREWELLS_WAITING_MIN, KEEP_ALIVE, KEY_LEN,
-    PACKET_OVERHEAD, PAYLOAD_LEN_MAX, REQUEST_OPENS_MAX, REQUEST_WINDOW, USED_TOKENS_MIN,
-    USED_TOKENS_PER_SLOT, USER_DATA_LEN,
+    PACKET_OVERHEAD, PACKETS_PER_CLIENT_BURST, PACKETS_PER_CLIENT_S, PAYLOAD_LEN_MAX, REQUESTS_BURST_S,
+    REQUESTS_PER_NETWORK_S, USED_TOKENS_MIN, USED_TOKENS_PER_SLOT, USER_DATA_LEN,
 };
 use super::packet::{Kind, Sealed, seal};
+use super::rate::{NetworkRates, Rate, Spent};
 use super::sequence::{BeforeSlotSequence, SessionSequence, WallClock};
 use super::{SealError, Transmit};
 use crate::time::{Duration, Instant};
@@ -38,6 +40,8 @@ use crate::time::{Duration, Instant};
 const TIMER_STEP: Duration = Duration::from_ms(10);
 /// Expired tokens that are forgotten in one step.
 const FORGET_STEPS: usize = 256;
+/// What is taken of one client.
+const PACKETS: Rate = Rate::new(PACKETS_PER_CLIENT_S, PACKETS_PER_CLIENT_BURST);
 const NEVER: Instant = Instant::from_us(u64::MAX);
 
 /// What a server is told at its start.
@@ -57,6 +61,26 @@ pub struct ServerConfig {
     pub challenge_key: [u8; KEY_LEN],
     /// Fresh random bytes: nobody can choose addresses that collide.
     pub hash_seed: [u8; KEY_LEN],
+    /// What the operator says of the way in.
+    pub limits: HandshakeLimits,
+}
+
+/// What a server's operator knows better than its author.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandshakeLimits {
+    /// Requests from one IPv4 address or IPv6 /64 network whose private token is opened each second; four
+    /// seconds' worth may come at once. Loopback is not limited.
+    pub requests_per_network_s: u32,
+    /// Seconds that every token lives from its making. A token that expires later than so far ahead is
+    /// refused, and so is one that was made before the server started. 0: they live as they like, up to a
+    /// day, and their making cannot be told.
+    pub token_lifetime_s: u64,
+}
+
+impl Default for HandshakeLimits {
+    fn default() -> Self {
+        HandshakeLimits { requests_per_network_s: REQUESTS_PER_NETWORK_S, token_lifetime_s: 0 }
+    }
 }
 
 /// What a datagram was.
@@ -120,10 +144,12 @@ pub struct Server {
     before_slot: BeforeSlotSequence,
     slots: Slots,
     // who is on the way in
-    handshakes: AHashMap<SocketAddr, Handshake>,
+    handshakes: Handshakes,
     used: UsedTokens,
-    opens_left: u32,
-    opens_until: Instant,
+    started_unix_s: u64,
+    requests: NetworkRates,
+    request_opens: Spent,
+    response_opens: Spent,
     // out
     events: VecDeque<Event>,
     answers: VecDeque<Answer>,
@@ -161,6 +187,9 @@ impl Server {
         let (words, _) = config.hash_seed.as_chunks::<8>();
         let [a, b, c, d] = [0, 1, 2, 3].map(|i| u64::from_le_bytes(words[i]));
         let hasher = RandomState::with_seeds(a, b, c, d);
+        let limits = config.limits;
+        let burst = limits.requests_per_network_s.saturating_mul(REQUESTS_BURST_S);
+        let requests = Rate::new(limits.requests_per_network_s, burst);
         let used_max = USED_TOKENS_MIN.max(USED_TOKENS_PER_SLOT * config.clients_max as usize);
         Server {
             clock: WallClock::new(config.unix_s_at_origin),
@@ -169,10 +198,12 @@ impl Server {
             challenge_sequence: 0,
             before_slot: BeforeSlotSequence::new(),
             slots: Slots::new(config.clients_max, hasher.clone()),
-            handshakes: AHashMap::with_hasher(hasher.clone()),
-            used: UsedTokens::new(used_max, hasher),
-            opens_left: REQUEST_OPENS_MAX,
-            opens_until: now + REQUEST_WINDOW,
+            handshakes: Handshakes::new(hasher.clone()),
+            used: UsedTokens::new(used_max, hasher.clone()),
+            started_unix_s: WallClock::new(config.unix_s_at_origin).unix_s(now),
+            requests: NetworkRates::new(requests, hasher),
+            request_opens: Spent::default(),
+            response_opens: Spent::default(),
             events: VecDeque::new(),
             answers: VecDeque::new(),
             keep_alives: VecDeque::new(),
@@ -239,11 +270,17 @@ impl Server {
             self.counters.replayed += 1;
             return Received::Nothing;
         }
+        // What others send in its name is not held against it: only what it sealed is counted.
+        if !PACKETS.allows(session.packets, now) {
+            self.counters.packets_over_limit += 1;
+            return Received::Nothing;
+        }
         let Some(body) = sealed.open(&session.receive, self.config.protocol_id) else {
             self.counters.forged += 1;
             return Received::Nothing;
         };
         session.replay.enter(sequence);
+        PACKETS.take(&mut session.packets, now);
         if kind == Kind::Disconnect {
             self.counters.left += 1;
             self.end(slot, DisconnectReason::ByPeer, false);
@@ -276,16 +313,10 @@ impl Server {
                 self.slots.settle(slot);
             }
         }
-        let mut first_end = NEVER;
-        let before = self.handshakes.len();
-        self.handshakes.retain(|_, handshake| {
-            let stays = !handshake.has_ended(now);
-            first_end = if stays { first_end.min(handshake.ends_at()) } else { first_end };
-            stays
-        });
-        self.counters.handshakes_expired += (before - self.handshakes.len()) as u64;
+        let (ended, first_end) = self.handshakes.forget_ended(now);
+        self.counters.handshakes_expired += ended as u64;
         self.used.forget_expired(self.clock.unix_s(now), FORGET_STEPS);
-        self.next_timers = self.slots.first_due_at().min(first_end).max(now + TIMER_STEP);
+        self.next_timers = self.slots.first_due_at().min(first_end.unwrap_or(NEVER)).max(now + TIMER_STEP);
     }
 
     /// The next coming or going.

@@ -12,6 +12,7 @@ use ahash::{AHashMap, RandomState};
 
 use crate::connection::crypto::{Cipher, Tag};
 use crate::connection::limits::KEEP_ALIVE;
+use crate::connection::rate::Spent;
 use crate::connection::replay::ReplayWindow;
 use crate::connection::sequence::SessionSequence;
 use crate::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub(super) struct Session {
     pub send: Cipher,
     pub sequence: SessionSequence,
     pub replay: ReplayWindow,
+    /// Packets that were taken of it.
+    pub packets: Spent,
     /// `None` for a token that names no timeout.
     pub timeout: Option<Duration>,
     pub received_at: Instant,
@@ -166,6 +169,7 @@ mod tests {
             send: Cipher::new(&Key([2; 32])),
             sequence: SessionSequence::new(WallClock::new(0), now),
             replay: ReplayWindow::new(),
+            packets: Spent::default(),
             timeout: Some(Duration::from_secs(5)),
             received_at: now,
             sent_at: now,
