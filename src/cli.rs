@@ -135,7 +135,7 @@ fn token_command() -> Command {
             arg(
                 "expires-in-s",
                 "SECONDS",
-                "How long it can be used to connect, at most a day [default: token_lifetime_s, else 60]",
+                "How long it can be used, at most a day [default: token_lifetime_s, else 60]",
             )
             .value_parser(seconds()),
         )
