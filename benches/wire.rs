@@ -9,12 +9,13 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ninefold_client::protocol::chunk::{Fragmenter, Outcome, Reassembly};
 use ninefold_client::protocol::connection::{
-    Client, ConnectToken, DATAGRAM_BYTES_MAX, HandshakeLimits, Received, Server, ServerConfig, TokenParams,
+    Client, ConnectToken, DATAGRAM_BYTES_MAX, Extensions, HandshakeLimits, Received, Server, ServerConfig,
+    TokenParams,
 };
 use ninefold_client::protocol::frame::{ChunkKey, Fragment, kind};
 use ninefold_client::protocol::limits::{PACKET_BYTES_MAX, REASSEMBLY_BYTES_MAX};
 use ninefold_client::protocol::link::Link;
-use ninefold_client::protocol::time::Instant;
+use ninefold_client::protocol::time::{Duration, Instant};
 use zerocopy::IntoBytes;
 
 const NOW: Instant = Instant::ZERO;
@@ -22,7 +23,7 @@ const CHUNK_BYTES: usize = 32 << 10;
 const KEY: ChunkKey = ChunkKey { cx: 3, cy: 0, cz: -4 };
 
 /// A connected pair.
-fn pair() -> (Server, Client, SocketAddr) {
+fn pair(extensions: Extensions) -> (Server, Client, SocketAddr) {
     let address: SocketAddr = "127.0.0.1:40000".parse().unwrap();
     let from: SocketAddr = "127.0.0.1:5000".parse().unwrap();
     let config = ServerConfig {
@@ -44,7 +45,8 @@ fn pair() -> (Server, Client, SocketAddr) {
         server_addresses: vec![address],
         user_data: [0; 256],
     };
-    let token = ConnectToken::mint(&params, &[1; 32], [4; 24], [5; 32], [6; 32]).unwrap();
+    let token =
+        ConnectToken::mint_extended(&params, extensions, &[1; 32], [4; 24], [5; 32], [6; 32]).unwrap();
     let (mut server, mut client) = (Server::new(config, NOW), Client::new(NOW, 1_000, &token).unwrap());
     let mut buffer = [0; DATAGRAM_BYTES_MAX];
     for _ in 0..4 {
@@ -61,15 +63,21 @@ fn pair() -> (Server, Client, SocketAddr) {
 
 fn seal_and_open(c: &mut Criterion) {
     let mut group = c.benchmark_group("connection");
-    let (mut server, mut client, from) = pair();
-    let mut out = [0; DATAGRAM_BYTES_MAX];
-    for bytes in [60, 1_200] {
+    let ciphers = [("ChaCha20-Poly1305", Extensions::default()), ("AES-128-GCM", Extensions::ALL)];
+    for ((cipher, extensions), bytes) in ciphers.iter().flat_map(|c| [60, 1_200].map(|bytes| (c, bytes))) {
+        let (mut server, mut client, from) = pair(*extensions);
+        let mut out = [0; DATAGRAM_BYTES_MAX];
+        // The server uses what the client has shown.
+        let (_, shown) = client.seal(NOW, &[&[7]], &mut out).unwrap();
+        server.handle(NOW, from, &mut out[..shown]);
+        // The limit of a client's packets must not be met: time passes.
+        let mut now = NOW;
         let payload = vec![7; bytes];
         group.throughput(Throughput::Bytes(bytes as u64));
-        group.bench_function(format!("seal {bytes} bytes"), |b| {
+        group.bench_function(format!("seal {bytes} bytes, {cipher}"), |b| {
             b.iter(|| server.seal(NOW, 0, &[black_box(&payload)], &mut out).unwrap());
         });
-        group.bench_function(format!("open {bytes} bytes"), |b| {
+        group.bench_function(format!("open {bytes} bytes, {cipher}"), |b| {
             b.iter_batched(
                 || {
                     let mut datagram = vec![0; DATAGRAM_BYTES_MAX];
@@ -78,7 +86,8 @@ fn seal_and_open(c: &mut Criterion) {
                     datagram
                 },
                 |mut datagram| {
-                    let received = server.handle(NOW, from, &mut datagram);
+                    now += Duration::from_ms(2);
+                    let received = server.handle(now, from, &mut datagram);
                     assert!(matches!(received, Received::Payload { .. }));
                 },
                 BatchSize::SmallInput,

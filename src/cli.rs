@@ -145,6 +145,12 @@ fn token_command() -> Command {
                 .value_parser(seconds()),
         )
         .arg(
+            Arg::new("standard")
+                .long("standard")
+                .action(ArgAction::SetTrue)
+                .help("Allow nothing beyond NETCODE 1.02: for servers of other makers"),
+        )
+        .arg(
             arg("out", "FILE", "Write it to this new file instead of standard output")
                 .value_parser(value_parser!(PathBuf)),
         )
@@ -162,6 +168,7 @@ fn token_order(matches: &ArgMatches, env: Vec<(OsString, OsString)>) -> TokenOrd
         servers: matches.get_many::<SocketAddr>("server").unwrap_or_default().copied().collect(),
         expires_in_s: matches.get_one::<u32>("expires-in-s").copied(),
         timeout_s: Some(said(matches, "timeout-s")).filter(|s| *s > 0),
+        standard: matches.get_flag("standard"),
         out: matches.get_one::<PathBuf>("out").cloned(),
     }
 }
@@ -240,7 +247,7 @@ mod tests {
         let Ok(Request::Token(order)) = ask(&args) else { panic!() };
         assert_eq!((order.client_id, order.expires_in_s, order.timeout_s), (7, None, Some(10)));
         assert_eq!(order.servers, ["127.0.0.1:1", "[::1]:2", "127.0.0.1:3"].map(|a| a.parse().unwrap()));
-        assert!(order.out.is_none() && order.sources.flags.is_empty());
+        assert!(order.out.is_none() && !order.standard && order.sources.flags.is_empty());
         let args = ["token", "--client-id=7", "--timeout-s=0", "--protocol-id=5"];
         let Ok(Request::Token(order)) = ask(&args) else { panic!() };
         assert_eq!(order.timeout_s, None);

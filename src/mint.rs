@@ -10,7 +10,7 @@ use ninefold::config::{Config, ConfigError, Effective, Sources};
 use ninefold::key_file::{self, KeyFileError};
 use ninefold::server::unix_s;
 use ninefold_protocol::connection::{
-    ConnectToken, DEVELOPMENT_KEY, KEY_LEN, TokenError, TokenParams, USER_DATA_LEN,
+    ConnectToken, DEVELOPMENT_KEY, Extensions, KEY_LEN, TokenError, TokenParams, USER_DATA_LEN,
 };
 
 /// Seconds for which a token can be used unless said otherwise: enough to start a game, little to a thief.
@@ -29,6 +29,8 @@ pub struct TokenOrder {
     pub expires_in_s: Option<u32>,
     /// Silence that ends the session, seconds; `None` for none.
     pub timeout_s: Option<u32>,
+    /// Without the extensions of our own clients.
+    pub standard: bool,
     /// The file to make; `None` for standard output.
     pub out: Option<PathBuf>,
 }
@@ -100,7 +102,12 @@ pub fn token(order: &TokenOrder) -> Result<String, MintError> {
         server_addresses: servers,
         user_data: [0; USER_DATA_LEN],
     };
-    let token = ConnectToken::mint(&params, &private_key, random()?, random()?, random()?)?;
+    let (nonce, up, down) = (random()?, random()?, random()?);
+    let token = if order.standard {
+        ConnectToken::mint(&params, &private_key, nonce, up, down)?
+    } else {
+        ConnectToken::mint_extended(&params, Extensions::ALL, &private_key, nonce, up, down)?
+    };
     let text = BASE64_STANDARD.encode(token.to_bytes()) + "\n";
     let Some(path) = &order.out else { return Ok(text) };
     let written = key_file::create_secret(path).and_then(|mut file| Ok(file.write_all(text.as_bytes())?));

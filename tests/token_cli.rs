@@ -10,7 +10,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ninefold::clock::Monotonic;
 use ninefold::server::unix_s;
-use ninefold_client::protocol::connection::{Client, ClientState, ConnectToken, DATAGRAM_BYTES_MAX};
+use ninefold_client::protocol::connection::{
+    Client, ClientState, ConnectToken, DATAGRAM_BYTES_MAX, Extensions,
+};
 use ninefold_client::protocol::time::Duration;
 
 const MISTAKE: Option<i32> = Some(2);
@@ -213,9 +215,13 @@ fn a_token_follows_the_servers_own_configuration_file() {
         stdout(&["token", "--config", &config, "--client-id=0", "--timeout-s=0", "--expires-in-s=86400"]);
     let bytes = BASE64_STANDARD.decode(text.trim_end()).unwrap();
     let token = ConnectToken::from_bytes(&bytes.try_into().unwrap()).unwrap();
-    assert_eq!((token.protocol_id, token.timeout_s), (7, -1));
+    assert_eq!((token.protocol_id, token.timeout_s, token.extensions), (7, -1, Extensions::ALL));
     assert_eq!(token.expire_unix_s - token.create_unix_s, 86_400);
     assert_eq!(token.server_addresses, ["127.0.0.1:9", "[::1]:9"].map(|a| a.parse().unwrap()));
+    let text = stdout(&["token", "--config", &config, "--client-id=0", "--standard"]);
+    let bytes = BASE64_STANDARD.decode(text.trim_end()).unwrap();
+    let token = ConnectToken::from_bytes(&bytes.try_into().unwrap()).unwrap();
+    assert_eq!(token.extensions, Extensions::default());
 }
 
 /// Without a key file, a token is one of the development mode.

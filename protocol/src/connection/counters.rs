@@ -36,6 +36,14 @@ counters! {
         timed_out,
         /// Sessions that made way for the same client's next one.
         replaced,
+        /// Sessions that followed their client to a new address.
+        moved,
+        /// Challenges to new addresses.
+        paths_challenged,
+        /// Answers to a path's challenge that are wrong, late or from elsewhere.
+        paths_refused,
+        /// Packets from new addresses beyond the challenges that are sent.
+        paths_over_limit,
         /// Requests and responses denied because every slot was taken.
         denied,
         /// Handshakes that were given up by the client or its line.

@@ -31,8 +31,14 @@ pub const SEQUENCE_LEN_MAX: usize = 8;
 /// Bytes that sealing adds to a payload of ours: prefix, an eight-byte sequence number, tag. It never
 /// changes within a session, so that packets of equal payload are equal in length.
 pub const PACKET_OVERHEAD: usize = 1 + SEQUENCE_LEN_MAX + TAG_LEN;
-/// The longest datagram of an established session.
-pub const DATAGRAM_LEN_MAX: usize = PACKET_OVERHEAD + PAYLOAD_LEN_MAX;
+/// Bytes of a connection id: as many as the longest datagram has room for.
+pub const CONNECTION_ID_LEN: usize = 6;
+/// The longest datagram of an established session: a client's with a connection id.
+pub const DATAGRAM_LEN_MAX: usize = PACKET_OVERHEAD + CONNECTION_ID_LEN + PAYLOAD_LEN_MAX;
+/// Bytes that a path's challenge holds.
+pub const PATH_TOKEN_LEN: usize = 8;
+/// Bytes of a path's challenge: what asks for one must not be shorter.
+pub const PATH_CHALLENGE_LEN: usize = PACKET_OVERHEAD + PATH_TOKEN_LEN;
 /// Bytes of a connection request.
 pub const REQUEST_LEN: usize = 1 + VERSION.len() + 8 + 8 + TOKEN_NONCE_LEN + PRIVATE_TOKEN_LEN;
 /// Bytes of the longest answer to someone who is not connected (a challenge).
@@ -42,6 +48,14 @@ pub const DATAGRAM_LEN_MIN: usize = 1 + 1 + TAG_LEN;
 
 /// How often a side that has nothing else to send says that it is there, and resends a handshake packet.
 pub const KEEP_ALIVE: Duration = Duration::from_ms(100);
+/// The same between our own ends, where the token says so and its timeout leaves room.
+pub const SLOW_KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// Slow keep-alives that may be lost in a row before a session times out, at least.
+pub const SLOW_KEEP_ALIVES_PER_TIMEOUT: u64 = 4;
+/// Challenges to new addresses of one session each second, and at once.
+pub const PATH_CHALLENGES_PER_S: u32 = 10;
+/// A challenge to a new address must be answered within this time.
+pub const PATH_CHALLENGE_TIME_MAX: Duration = Duration::from_secs(3);
 /// Redundant disconnect packets at the end of a session.
 pub const FAREWELLS: u8 = 10;
 /// A handshake that has not been answered after this long is forgotten, whatever its token allows.

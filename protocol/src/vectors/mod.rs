@@ -45,6 +45,13 @@ impl Fields {
         self.with(name, hex(bytes))
     }
 
+    /// Puts other bytes in a field's place.
+    pub fn replace(mut self, name: &str, bytes: &[u8]) -> Fields {
+        let field = self.0.iter_mut().find(|(n, _)| n == name);
+        field.unwrap_or_else(|| panic!("no field `{name}`")).1 = hex(bytes);
+        self
+    }
+
     /// Adds numbers and bytes that are given and not read from the wire.
     pub fn given(self, fields: &Fields, names: &[&str]) -> Fields {
         names.iter().fold(self, |all, name| all.with(name, fields.text(name)))

@@ -9,6 +9,7 @@
 use std::net::SocketAddr;
 
 use super::handshakes::{Crowded, Handshake};
+use super::roaming::Extended;
 use super::slots::Session;
 use super::used_tokens::Standing;
 use super::{Answer, DisconnectReason, Event, FORGET_STEPS, HandshakeLimits, Server};
@@ -105,6 +106,11 @@ impl Server {
             return;
         }
         self.used.forget_expired(self.clock.unix_s(now), FORGET_STEPS);
+        let block = token.block();
+        if block.is_some_and(|b| b.create_unix_s < self.started_unix_s) {
+            self.counters.request_before_start += 1;
+            return;
+        }
         if self.used.is_full() {
             self.counters.used_tokens_over_limit += 1;
             return;
@@ -131,6 +137,7 @@ impl Server {
                 client_id,
                 tag,
                 expire_unix_s,
+                extensions: block.map(|b| b.extensions).unwrap_or_default(),
                 client_to_server,
                 server_to_client,
                 challenge_sequence,
@@ -197,7 +204,8 @@ impl Server {
         receive: Cipher,
         user_data: Box<[u8; USER_DATA_LEN]>,
     ) {
-        let Handshake { client_id, tag, server_to_client, timeout, .. } = handshake;
+        let Handshake { client_id, tag, client_to_server, server_to_client, timeout, extensions, .. } =
+            handshake;
         for old in [self.slots.of_client(client_id), self.slots.of_address(from)].into_iter().flatten() {
             // Both may be the same session, which then has ended already.
             let Some(session) = self.slots.get(old) else { continue };
@@ -214,6 +222,7 @@ impl Server {
             sequence: SessionSequence::new(self.clock, now),
             replay: ReplayWindow::new(),
             packets: Spent::default(),
+            extended: Extended::new(extensions, timeout, &client_to_server, &server_to_client),
             timeout,
             received_at: now,
             sent_at: now,

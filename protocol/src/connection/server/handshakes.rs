@@ -11,6 +11,7 @@ use ahash::{AHashMap, RandomState};
 use smallvec::SmallVec;
 
 use crate::connection::crypto::{Key, Tag};
+use crate::connection::extension::Extensions;
 use crate::connection::limits::{HANDSHAKES_MAX, HANDSHAKES_PER_NETWORK_MAX, HANDSHAKES_PER_TOKEN_MAX};
 use crate::connection::rate::{Network, Spent};
 use crate::time::{Duration, Instant};
@@ -20,6 +21,7 @@ pub(super) struct Handshake {
     pub client_id: u64,
     pub tag: Tag,
     pub expire_unix_s: u64,
+    pub extensions: Extensions,
     pub client_to_server: Key,
     pub server_to_client: Key,
     pub challenge_sequence: u64,
@@ -153,6 +155,7 @@ mod tests {
             client_id: 1,
             tag: bytes,
             expire_unix_s: 1,
+            extensions: Extensions::default(),
             client_to_server: Key([1; 32]),
             server_to_client: Key([2; 32]),
             challenge_sequence: 0,

@@ -12,6 +12,7 @@
 
 mod handshake;
 mod handshakes;
+mod roaming;
 mod slots;
 mod used_tokens;
 
@@ -21,13 +22,14 @@ use std::net::SocketAddr;
 use ahash::RandomState;
 
 use self::handshakes::Handshakes;
+pub(super) use self::roaming::slow_keep_alive;
 use self::slots::Slots;
 use self::used_tokens::UsedTokens;
 use super::counters::Counters;
 use super::crypto::{Cipher, Key};
 use super::limits::{
-    ANSWER_LEN_MAX, DATAGRAM_LEN_MAX, EVENTS_MAX, FAREWELLS, FAREWELLS_WAITING_MIN, KEEP_ALIVE, KEY_LEN,
-    PACKET_OVERHEAD, PACKETS_PER_CLIENT_BURST, PACKETS_PER_CLIENT_S, PAYLOAD_LEN_MAX, REQUESTS_BURST_S,
+    ANSWER_LEN_MAX, DATAGRAM_LEN_MAX, EVENTS_MAX, FAREWELLS, FAREWELLS_WAITING_MIN, KEY_LEN, PACKET_OVERHEAD,
+    PACKETS_PER_CLIENT_BURST, PACKETS_PER_CLIENT_S, PAYLOAD_LEN_MAX, REQUESTS_BURST_S,
     REQUESTS_PER_NETWORK_S, USED_TOKENS_MIN, USED_TOKENS_PER_SLOT, USER_DATA_LEN,
 };
 use super::packet::{Kind, Sealed, seal};
@@ -244,23 +246,33 @@ impl Server {
             self.handle_request(now, from, datagram);
             return Received::Nothing;
         }
+        let asked_len = datagram.len();
         let Some(sealed) = Sealed::parse(datagram) else {
             self.counters.malformed += 1;
             return Received::Nothing;
         };
         match sealed.kind {
             Kind::Response => self.handle_response(now, from, sealed),
-            Kind::KeepAlive | Kind::Payload | Kind::Disconnect => {
-                return self.handle_sealed(now, from, sealed);
+            Kind::Request | Kind::Denied | Kind::Challenge | Kind::PathChallenge => {
+                self.counters.unexpected += 1;
             }
-            Kind::Request | Kind::Denied | Kind::Challenge => self.counters.unexpected += 1,
+            _ => return self.handle_sealed(now, from, asked_len, sealed),
         }
         Received::Nothing
     }
 
     /// NETCODE 1.02, Connected Clients.
-    fn handle_sealed<'a>(&mut self, now: Instant, from: SocketAddr, sealed: Sealed<'a>) -> Received<'a> {
-        let slot = self.slots.of_address(from);
+    fn handle_sealed<'a>(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        asked_len: usize,
+        sealed: Sealed<'a>,
+    ) -> Received<'a> {
+        let slot = match &sealed.connection_id {
+            Some(id) => self.slots.of_connection_id(id),
+            None => self.slots.of_address(from),
+        };
         let Some((slot, session)) = slot.and_then(|slot| Some((slot, self.slots.get_mut(slot)?))) else {
             self.counters.from_nobody += 1;
             return Received::Nothing;
@@ -275,20 +287,36 @@ impl Server {
             self.counters.packets_over_limit += 1;
             return Received::Nothing;
         }
-        let Some(body) = sealed.open(&session.receive, self.config.protocol_id) else {
+        let Some(cipher) = session.opener(kind) else {
+            self.counters.unexpected += 1;
+            return Received::Nothing;
+        };
+        let Some(body) = sealed.open(cipher, self.config.protocol_id) else {
             self.counters.forged += 1;
             return Received::Nothing;
         };
+        let has_moved = from != session.address && session.replay.is_newest(sequence);
         session.replay.enter(sequence);
         PACKETS.take(&mut session.packets, now);
-        if kind == Kind::Disconnect {
+        session.shown(kind);
+        if kind.unnamed() == Kind::Disconnect {
             self.counters.left += 1;
             self.end(slot, DisconnectReason::ByPeer, false);
             return Received::Nothing;
         }
         session.received_at = now;
         session.is_confirmed = true;
-        if kind == Kind::Payload { Received::Payload { slot, bytes: body } } else { Received::Nothing }
+        if kind == Kind::PathResponse {
+            self.handle_path_response(now, slot, from, body);
+            return Received::Nothing;
+        }
+        if has_moved {
+            self.challenge_path(now, slot, from, asked_len);
+        }
+        match kind.unnamed() {
+            Kind::Payload | Kind::AesPayload => Received::Payload { slot, bytes: body },
+            _ => Received::Nothing,
+        }
     }
 
     /// Ends sessions that have fallen silent, forgets handshakes and expired tokens, finds who needs a
@@ -302,7 +330,7 @@ impl Server {
             from = slot + 1;
             let Some(session) = self.slots.get(slot) else { continue };
             let is_silent = now >= session.ends_at();
-            let is_quiet = now.since(session.sent_at) >= KEEP_ALIVE;
+            let is_quiet = now.since(session.sent_at) >= session.keep_alive();
             if is_silent {
                 self.counters.timed_out += 1;
                 self.end(slot, DisconnectReason::TimedOut, false);
@@ -381,7 +409,8 @@ impl Server {
         }
         let sequence = session.sequence.take().ok_or(SealError::Exhausted)?;
         let address = session.address;
-        let bytes = seal(Kind::Payload, sequence, &session.send, self.config.protocol_id, parts, out);
+        let (kind, cipher) = session.payload_sealer();
+        let bytes = seal(kind, sequence, cipher, self.config.protocol_id, parts, out);
         debug_assert_eq!(bytes, needed);
         session.sent_at = now;
         if !session.is_confirmed {

@@ -76,6 +76,13 @@ impl UsedTokens {
         Ok(())
     }
 
+    /// The token's session has moved.
+    pub fn rebind(&mut self, tag: &Tag, address: SocketAddr) {
+        if let Some(used) = self.by_tag.get_mut(tag) {
+            used.address = address;
+        }
+    }
+
     /// The token's session is over. One that has expired meanwhile needs no mark.
     pub fn end(&mut self, tag: &Tag) {
         if let Some(used) = self.by_tag.get_mut(tag) {

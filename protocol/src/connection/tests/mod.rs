@@ -2,6 +2,7 @@
 //! share.
 
 mod abuse;
+mod extensions;
 mod handshake;
 mod hostile;
 mod session;

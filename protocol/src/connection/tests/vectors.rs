@@ -1,10 +1,11 @@
 //! Golden bytes of tokens and of every packet of a connection.
 
 use super::super::crypto::{Cipher, Key};
+use super::super::extension::{aes_key, connection_id};
 use super::super::limits::{CHALLENGE_TOKEN_LEN, DATAGRAM_LEN_MAX, PRIVATE_TOKEN_LEN, REQUEST_LEN, VERSION};
-use super::super::packet::{Kind, Request, Sealed, seal};
+use super::super::packet::{Kind, Request, Sealed, seal_named};
 use super::super::token::{ChallengeToken, PrivateToken};
-use super::super::{ConnectToken, TokenParams};
+use super::super::{ConnectToken, EXTENDED_USER_DATA_LEN, Extensions, TokenParams};
 use crate::vectors::{Fields, File, Sample, Unit};
 
 pub(crate) const VECTORS: File = File {
@@ -12,6 +13,7 @@ pub(crate) const VECTORS: File = File {
     about: "NETCODE 1.02: tokens and packets. Keys, nonces and sequences are given, so that bytes repeat.",
     units: &[
         Unit { name: "connect token", encode: encode_token, decode: decode_token },
+        Unit { name: "extended connect token", encode: encode_extended, decode: decode_extended },
         Unit { name: "private token", encode: encode_private, decode: decode_private },
         Unit { name: "challenge token", encode: encode_challenge_token, decode: decode_challenge_token },
         Unit { name: "request", encode: encode_request, decode: decode_request },
@@ -21,12 +23,19 @@ pub(crate) const VECTORS: File = File {
         Unit { name: "keep-alive", encode: encode_packet::<4>, decode: decode_packet::<4> },
         Unit { name: "payload", encode: encode_packet::<5>, decode: decode_packet::<5> },
         Unit { name: "disconnect", encode: encode_packet::<6>, decode: decode_packet::<6> },
+        Unit { name: "AES payload", encode: encode_packet::<7>, decode: decode_packet::<7> },
+        Unit { name: "path challenge", encode: encode_packet::<8>, decode: decode_packet::<8> },
+        Unit { name: "path response", encode: encode_packet::<9>, decode: decode_packet::<9> },
+        Unit { name: "named keep-alive", encode: encode_packet::<10>, decode: decode_packet::<10> },
+        Unit { name: "named payload", encode: encode_packet::<11>, decode: decode_packet::<11> },
+        Unit { name: "named AES payload", encode: encode_packet::<12>, decode: decode_packet::<12> },
+        Unit { name: "named disconnect", encode: encode_packet::<13>, decode: decode_packet::<13> },
     ],
     samples,
 };
 
-fn mint(f: &Fields) -> ConnectToken {
-    let params = TokenParams {
+fn params(f: &Fields) -> TokenParams {
+    TokenParams {
         protocol_id: f.number("protocol_id"),
         client_id: f.number("client_id"),
         create_unix_s: f.number("create_unix_s"),
@@ -34,9 +43,40 @@ fn mint(f: &Fields) -> ConnectToken {
         timeout_s: f.number("timeout_s"),
         server_addresses: f.text("servers").split(' ').map(|a| a.parse().expect("an address")).collect(),
         user_data: f.array("user_data"),
-    };
+    }
+}
+
+fn mint(f: &Fields) -> ConnectToken {
     let (up, down) = (f.array("client_to_server_key"), f.array("server_to_client_key"));
-    ConnectToken::mint(&params, &f.array("private_key"), f.array("nonce"), up, down).expect("it can be")
+    ConnectToken::mint(&params(f), &f.array("private_key"), f.array("nonce"), up, down).expect("it can be")
+}
+
+/// User data without its last 24 bytes, which the extensions take.
+fn encode_extended(f: &Fields) -> Vec<u8> {
+    let mut user_data = f.bytes("user_data");
+    user_data.resize(256, 0);
+    let plain = f.clone().replace("user_data", &user_data);
+    let [aes_payloads, connection_id, slow_keep_alives] =
+        ["aes_payloads", "connection_id", "slow_keep_alives"].map(|name| f.number::<u8>(name) == 1);
+    let extensions = Extensions { aes_payloads, connection_id, slow_keep_alives };
+    let (up, down) = (f.array("client_to_server_key"), f.array("server_to_client_key"));
+    let (private_key, nonce) = (f.array("private_key"), f.array("nonce"));
+    ConnectToken::mint_extended(&params(&plain), extensions, &private_key, nonce, up, down)
+        .expect("it can be")
+        .to_bytes()
+        .to_vec()
+}
+
+fn decode_extended(f: &Fields, bytes: &[u8]) -> Result<Fields, String> {
+    let fields = decode_token(f, bytes)?;
+    let user_data: [u8; 256] = fields.array("user_data");
+    let token = ConnectToken::from_bytes(bytes.try_into().expect("it was just read")).expect("likewise");
+    let Extensions { aes_payloads, connection_id, slow_keep_alives } = token.extensions;
+    let fields = fields.replace("user_data", &user_data[..EXTENDED_USER_DATA_LEN]);
+    Ok(fields
+        .with("aes_payloads", u8::from(aes_payloads))
+        .with("connection_id", u8::from(connection_id))
+        .with("slow_keep_alives", u8::from(slow_keep_alives)))
 }
 
 fn open(f: &Fields, bytes: &[u8; PRIVATE_TOKEN_LEN]) -> Result<PrivateToken, String> {
@@ -123,7 +163,7 @@ fn decode_request(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
         .hex("private_token", request.private_token))
 }
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 14] = [
     Kind::Request,
     Kind::Denied,
     Kind::Challenge,
@@ -131,29 +171,44 @@ const KINDS: [Kind; 7] = [
     Kind::KeepAlive,
     Kind::Payload,
     Kind::Disconnect,
+    Kind::AesPayload,
+    Kind::PathChallenge,
+    Kind::PathResponse,
+    Kind::NamedKeepAlive,
+    Kind::NamedPayload,
+    Kind::NamedAesPayload,
+    Kind::NamedDisconnect,
 ];
+
+/// The session key given, or what is derived from it.
+fn cipher(kind: Kind, f: &Fields) -> Cipher {
+    let key = Key(f.array("key"));
+    if kind.is_aes() { Cipher::aes_128(&aes_key(&key)) } else { Cipher::new(&key) }
+}
 
 /// What is inside the seal, kind by kind.
 fn encode_body(kind: Kind, f: &Fields) -> Vec<u8> {
-    match kind {
+    match kind.unnamed() {
         Kind::Challenge | Kind::Response => {
             let token: [u8; CHALLENGE_TOKEN_LEN] = f.array("challenge_token");
             [&f.number::<u64>("challenge_sequence").to_le_bytes()[..], &token].concat()
         }
         Kind::KeepAlive => ["client_index", "clients_max"].map(|n| f.number::<u32>(n).to_le_bytes()).concat(),
-        Kind::Payload => f.bytes("payload"),
+        Kind::Payload | Kind::AesPayload => f.bytes("payload"),
+        Kind::PathChallenge | Kind::PathResponse => f.bytes("path_token"),
         _ => Vec::new(),
     }
 }
 
 fn encode_packet<const KIND: usize>(f: &Fields) -> Vec<u8> {
-    let (kind, cipher) = (KINDS[KIND], Cipher::new(&Key(f.array("key"))));
+    let (kind, cipher) = (KINDS[KIND], cipher(KINDS[KIND], f));
     let (sequence, protocol_id) = (f.number::<u64>("sequence"), f.number::<u64>("protocol_id"));
     let mut body = encode_body(kind, f);
     let sequence_bytes: usize = f.number("sequence_bytes");
     if sequence_bytes == 8 {
         let mut out = [0xa5; DATAGRAM_LEN_MAX];
-        let length = seal(kind, sequence, &cipher, protocol_id, &[&body], &mut out);
+        let id = kind.is_named().then(|| f.array("connection_id"));
+        let length = seal_named(kind, id.as_ref(), sequence, &cipher, protocol_id, &[&body], &mut out);
         return out[..length].to_vec();
     }
     // Ours always take eight; others write as few as the number needs.
@@ -168,19 +223,24 @@ fn decode_packet<const KIND: usize>(f: &Fields, bytes: &[u8]) -> Result<Fields, 
     let sequence_bytes = bytes.first().map_or(0, |prefix| prefix >> 4);
     let sealed = Sealed::parse(&mut bytes).ok_or("no packet: kind, sequence or length cannot be")?;
     assert_eq!(sealed.kind, KINDS[KIND]);
-    let sequence = sealed.sequence;
-    let cipher = Cipher::new(&Key(f.array("key")));
+    let (sequence, id) = (sealed.sequence, sealed.connection_id);
+    let cipher = cipher(KINDS[KIND], f);
     let body = sealed.open(&cipher, f.number("protocol_id")).ok_or("the packet is not authentic")?;
-    let fields = Fields::new().given(f, &["key", "protocol_id"]);
+    let mut fields = Fields::new().given(f, &["key", "protocol_id"]);
+    if let Some(id) = id {
+        assert_eq!(id, connection_id(&Key(f.array("key"))));
+        fields = fields.hex("connection_id", &id);
+    }
     let fields = fields.with("sequence", sequence).with("sequence_bytes", sequence_bytes);
     let word = |at: usize| u32::from_le_bytes(body[at..at + 4].try_into().expect("four bytes"));
-    Ok(match KINDS[KIND] {
+    Ok(match KINDS[KIND].unnamed() {
         Kind::Challenge | Kind::Response => {
             let challenge = u64::from_le_bytes(body[..8].try_into().expect("eight bytes"));
             fields.with("challenge_sequence", challenge).hex("challenge_token", &body[8..])
         }
         Kind::KeepAlive => fields.with("client_index", word(0)).with("clients_max", word(4)),
-        Kind::Payload => fields.hex("payload", body),
+        Kind::Payload | Kind::AesPayload => fields.hex("payload", body),
+        Kind::PathChallenge | Kind::PathResponse => fields.hex("path_token", body),
         _ => fields,
     })
 }
@@ -256,6 +316,10 @@ fn token_samples() -> Vec<Sample> {
         refused("33 servers", &broken(1_089, 33)),
         refused("an address of type 3", &broken(1_093, 3)),
         refused("a changed private part", &broken(500, 0)),
+        Sample::new("extended connect token", "all extensions", {
+            let short = token_fields("127.0.0.1:1", 10).replace("user_data", &counting::<232>(0));
+            short.with("aes_payloads", 1).with("connection_id", 1).with("slow_keep_alives", 1)
+        }),
         Sample::new("private token", "an IPv4 and an IPv6 server", private_fields(both, 10)),
         Sample::new("challenge token", "the fourth challenge", challenge),
         Sample::new("request", "of the first token", request),
@@ -274,6 +338,12 @@ fn packet_samples() -> Vec<Sample> {
         f.with("challenge_sequence", 3).hex("challenge_token", &counting::<CHALLENGE_TOKEN_LEN>(1))
     };
     let slot = |f: Fields| f.with("client_index", 7).with("clients_max", 4_096);
+    let path = |f: Fields| f.hex("path_token", &counting::<8>(0xe0));
+    let named = |sequence: u64| {
+        let id = connection_id(&Key(counting(up)));
+        let f = Fields::new().hex("key", &counting::<32>(up)).with("protocol_id", PROTOCOL_ID);
+        f.hex("connection_id", &id).with("sequence", sequence).with("sequence_bytes", 8)
+    };
     let payload = packet(up, SESSION, 8).hex("payload", b"\x00\x00\x00\x00\x12\x00\x00");
     let bytes = encode_packet::<5>(&payload);
     let mut forged = bytes.clone();
@@ -297,6 +367,13 @@ fn packet_samples() -> Vec<Sample> {
         Sample::new("payload", "sequence 1,000, two bytes of it", packet(up, 1_000, 2).hex("payload", b"x")),
         Sample::new("payload", "the last sequence", packet(up, u64::MAX, 8).hex("payload", b"x")),
         Sample::new("disconnect", "by the client", packet(up, SESSION + 2, 8)),
+        Sample::new("AES payload", "by the server", packet(down, SESSION + 3, 8).hex("payload", b"down")),
+        Sample::new("path challenge", "to a new address", path(packet(down, SESSION + 4, 8))),
+        Sample::new("path response", "from there", path(named(SESSION + 5))),
+        Sample::new("named keep-alive", "a client's own", slot(named(SESSION + 6))),
+        Sample::new("named payload", "by the client", named(SESSION + 7).hex("payload", b"up")),
+        Sample::new("named AES payload", "by the client", named(SESSION + 8).hex("payload", b"up")),
+        Sample::new("named disconnect", "by the client", named(SESSION + 9)),
         Sample::refused("payload", "a changed bit", given(), &forged),
         Sample::refused("payload", "a bit of the sequence changed", given(), &{
             let mut bytes = bytes.clone();
