@@ -105,6 +105,12 @@ impl Player {
         }
     }
 
+    /// Goes on from another port, as behind a router that forgot the old one.
+    pub fn change_address(&mut self) {
+        self.socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        self.socket.set_nonblocking(true).unwrap();
+    }
+
     pub fn leave(&mut self) {
         self.client.disconnect();
         self.flush();
