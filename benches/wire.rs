@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use ninefold_client::protocol::chunk::{Fragmenter, Outcome, Reassembly};
+use ninefold_client::protocol::chunk::{Fragmenter, Outcome, ParityEncoder, Reassembly};
 use ninefold_client::protocol::connection::{
     Client, ConnectToken, DATAGRAM_BYTES_MAX, Extensions, HandshakeLimits, Received, Server, ServerConfig,
     TokenParams,
 };
-use ninefold_client::protocol::frame::{ChunkKey, Fragment, kind};
+use ninefold_client::protocol::frame::{ChunkKey, Fragment, FragmentHeader, ParityFragment, kind};
 use ninefold_client::protocol::limits::{PACKET_BYTES_MAX, REASSEMBLY_BYTES_MAX};
 use ninefold_client::protocol::link::Link;
 use ninefold_client::protocol::time::{Duration, Instant};
@@ -134,5 +134,36 @@ fn fragments(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, seal_and_open, fragments);
+/// Making a chunk's parity, once for all clients, and a client's making up for five lost fragments.
+fn parity(c: &mut Criterion) {
+    let mut group = c.benchmark_group("parity of 32 KiB");
+    let bytes = Bytes::from((0..CHUNK_BYTES).map(|i| i as u8).collect::<Vec<_>>());
+    let fragmenter = Fragmenter::new(KEY, 1, 0, 1, bytes).unwrap();
+    let mut encoder = ParityEncoder::default();
+    group.throughput(Throughput::Bytes(CHUNK_BYTES as u64));
+    group.bench_function("encode 32 for 29", |b| b.iter(|| black_box(encoder.encode(&fragmenter))));
+    let parity = encoder.encode(&fragmenter);
+    let body = |(header, payload): (FragmentHeader, Bytes)| [header.as_bytes(), &payload].concat();
+    let own: Vec<Vec<u8>> = (5..fragmenter.count()).map(|index| body(fragmenter.fragment(index))).collect();
+    let more: Vec<Vec<u8>> = (0..5).map(|index| body(parity.fragment(index))).collect();
+    group.bench_function("reassemble without five of 29", |b| {
+        let mut reassembly = Reassembly::new(REASSEMBLY_BYTES_MAX);
+        b.iter(|| {
+            for body in &own {
+                let fragment = Fragment::parse(black_box(body)).unwrap();
+                let _ = black_box(reassembly.handle(NOW, &fragment));
+            }
+            for body in &more {
+                let fragment = ParityFragment::parse(black_box(body)).unwrap();
+                if let Outcome::Complete(whole) = reassembly.handle_parity(NOW, &fragment) {
+                    black_box(whole);
+                }
+            }
+        });
+        assert!(reassembly.is_empty());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, seal_and_open, fragments, parity);
 criterion_main!(benches);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ninefold::config::Config;
 use ninefold_client::protocol::connection::{
-    Client, ConnectToken, DATAGRAM_BYTES_MAX, HandshakeLimits, Server, ServerConfig, TokenParams,
+    Client, ConnectToken, DATAGRAM_BYTES_MAX, Extensions, HandshakeLimits, Server, ServerConfig, TokenParams,
 };
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::BspWorld;
@@ -27,7 +27,7 @@ fn bytes_kept<T>(make: impl FnOnce() -> T) -> u64 {
     u64::try_from(allocated.bytes_current).expect("more is made than dropped")
 }
 
-/// The connection layer with so many clients, each with a session of its own.
+/// The connection layer with so many clients, each with a session of its own and all extensions.
 fn connections(clients: u32) -> Server {
     let address: SocketAddr = SERVER.parse().unwrap();
     let config = ServerConfig {
@@ -55,7 +55,11 @@ fn connections(clients: u32) -> Server {
         };
         let mut nonce = [0; 24];
         nonce[..4].copy_from_slice(&n.to_le_bytes());
-        let token = ConnectToken::mint(&params, &[1; 32], nonce, [5; 32], [6; 32]).unwrap();
+        // Its connection id follows from its key.
+        let mut up = [5; 32];
+        up[..4].copy_from_slice(&n.to_le_bytes());
+        let token =
+            ConnectToken::mint_extended(&params, Extensions::ALL, &[1; 32], nonce, up, [6; 32]).unwrap();
         let mut client = Client::new(now, 1_000, &token).unwrap();
         let [a, b, c, d] = (0x0a00_0000 + n).to_be_bytes();
         let from = SocketAddr::from(([a, b, c, d], 5_000));

@@ -53,6 +53,11 @@ impl Fragmenter {
         self.first.version.get()
     }
 
+    /// The header of fragment 0.
+    pub(super) fn first(&self) -> &FragmentHeader {
+        &self.first
+    }
+
     /// Fragment `index`: its header and its slice of the shared bytes.
     ///
     /// # Panics

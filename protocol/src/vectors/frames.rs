@@ -1,11 +1,14 @@
 //! The bodies of frames, and the messages of the reliable channel.
 
+use bytes::Bytes;
 use zerocopy::IntoBytes;
 
 use super::{Fields, File, Sample, Unit};
+use crate::chunk::{Fragmenter, ParityEncoder};
 use crate::frame::{
     ChunkAt, ChunkKey, Fragment, FragmentHeader, Hello, Input, Message, OtherPosition, OwnPosition,
-    Positions, PositionsHeader, RawMessage, RefuseReason, UnavailableReason, Welcome, fragment_id,
+    ParityFragment, Positions, PositionsHeader, RawMessage, RefuseReason, UnavailableReason, Welcome,
+    fragment_id,
 };
 
 pub(super) const VECTORS: File = File {
@@ -15,6 +18,7 @@ pub(super) const VECTORS: File = File {
         Unit { name: "INPUT", encode: encode_input, decode: decode_input },
         Unit { name: "POSITIONS", encode: encode_positions, decode: decode_positions },
         Unit { name: "FRAGMENT", encode: encode_fragment, decode: decode_fragment },
+        Unit { name: "FRAGMENT with parity", encode: encode_parity, decode: decode_parity },
         Unit { name: "HELLO", encode: encode_message, decode: decode_hello },
         Unit { name: "WELCOME", encode: encode_message, decode: decode_welcome },
         Unit { name: "REFUSE", encode: encode_message, decode: decode_refuse },
@@ -133,6 +137,28 @@ fn decode_fragment(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
         .with("kind", f.kind)
         .with("encoding", f.encoding)
         .hex("payload", f.payload))
+}
+
+/// A chunk's bytes and which parity fragment of it: 1,150 bytes that only the code makes.
+fn encode_parity(f: &Fields) -> Vec<u8> {
+    let (key, chunk) = (key(f), Bytes::from(f.bytes("chunk")));
+    let fragmenter = Fragmenter::new(key, f.number("version"), f.number("kind"), f.number("encoding"), chunk);
+    let parity =
+        ParityEncoder::default().encode(&fragmenter.expect("the chunk is of a length that it can have"));
+    let (header, payload) = parity.fragment(f.number("index"));
+    [header.as_bytes(), &payload].concat()
+}
+
+fn decode_parity(given: &Fields, bytes: &[u8]) -> Result<Fields, String> {
+    let f = ParityFragment::parse(bytes).map_err(|e| e.to_string())?;
+    let fields = with_key(Fields::new(), f.key)
+        .with("version", f.version)
+        .with("index", f.index)
+        .with("count", f.count)
+        .with("kind", f.kind)
+        .with("encoding", f.encoding)
+        .with("last_bytes", f.last_bytes);
+    Ok(fields.given(given, &["chunk"]))
 }
 
 fn at(f: &Fields) -> ChunkAt {
@@ -294,7 +320,22 @@ fn fragment_samples() -> Vec<Sample> {
         bytes
     };
     let refused = |case, bytes: &[u8]| Sample::refused("FRAGMENT", case, Fields::new(), bytes);
+    let parity = |index: u16| {
+        let f = with_key(Fields::new(), ChunkKey { cx: -2, cy: 0, cz: 3 }).with("version", 1);
+        let f = f.with("index", index).with("count", 2).with("kind", 0).with("encoding", 1);
+        f.with("last_bytes", 3).hex("chunk", &full.iter().copied().chain([7, 8, 9]).collect::<Vec<u8>>())
+    };
+    let parity_of = |case, index| Sample::new("FRAGMENT with parity", case, parity(index));
+    let refused_parity = |case, at: usize, value: u8| {
+        let mut bytes = encode_parity(&parity(0));
+        bytes[at] = value;
+        Sample::refused("FRAGMENT with parity", case, Fields::new(), &bytes)
+    };
     vec![
+        parity_of("the first of two fragments", 0),
+        parity_of("the last of two fragments", 7),
+        refused_parity("beyond what a chunk of two has", 20, 8),
+        refused_parity("an unknown flag", 26, 3),
         Sample::new("FRAGMENT", "a chunk of two bytes", whole.clone()),
         Sample::new("FRAGMENT", "full, one of 256", fragment(i32::MIN, i32::MAX, 254, 256, &full)),
         Sample::new("FRAGMENT", "the last of 29, one byte", fragment(0, 0, 28, 29, &[7])),
