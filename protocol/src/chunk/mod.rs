@@ -6,5 +6,5 @@ mod parity;
 mod reassembly;
 
 pub use fragmenter::{Fragmenter, TooLarge};
-pub use parity::{Parity, ParityEncoder, parity_for_loss, parity_max};
+pub use parity::{Parity, ParityEncoder, parity_for_loss, parity_max, warm_up_parity};
 pub use reassembly::{Assembled, Outcome, Reassembly, Refusal};

@@ -68,6 +68,10 @@ impl Network {
     }
 }
 
+/// A network is over its rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OverRate;
+
 /// A rate for each network.
 pub(super) struct NetworkRates {
     rate: Rate,
@@ -80,11 +84,20 @@ impl NetworkRates {
         NetworkRates { rate, cells: vec![Spent::default(); RATE_CELLS].into(), hasher }
     }
 
-    /// Whether it may happen for this address now; if so, it has. This machine itself is not limited.
-    pub fn take(&mut self, address: SocketAddr, now: Instant) -> bool {
-        let Some(network) = Network::of(address) else { return true };
-        let cell = self.hasher.hash_one(network) as usize % RATE_CELLS;
-        self.rate.take(&mut self.cells[cell], now)
+    /// Whether it may happen for this address now; if so and if `also`, which is asked only then, it has. This
+    /// machine itself is not limited.
+    pub fn take(
+        &mut self,
+        address: SocketAddr,
+        now: Instant,
+        also: impl FnOnce() -> bool,
+    ) -> Result<bool, OverRate> {
+        let Some(network) = Network::of(address) else { return Ok(also()) };
+        let cell = &mut self.cells[self.hasher.hash_one(network) as usize % RATE_CELLS];
+        if !self.rate.allows(*cell, now) {
+            return Err(OverRate);
+        }
+        Ok(also() && self.rate.take(cell, now))
     }
 }
 
@@ -142,9 +155,18 @@ mod tests {
         let mut rates = NetworkRates::new(Rate::new(1, 3), RandomState::with_seeds(1, 2, 3, 4));
         let mut count = |address: &str| {
             let address = address.parse().unwrap();
-            (0..10).filter(|_| rates.take(address, at(0))).count()
+            (0..10).filter(|_| rates.take(address, at(0), || true) == Ok(true)).count()
         };
         assert_eq!([count("10.0.0.1:1"), count("10.0.0.1:2"), count("10.0.0.2:1")], [3, 0, 3]);
         assert_eq!([count("[2001:db8::1]:1"), count("[2001:db8::2]:1"), count("127.0.0.1:1")], [3, 0, 10]);
+    }
+
+    #[test]
+    fn what_another_limit_refuses_is_not_held_against_a_network() {
+        let mut rates = NetworkRates::new(Rate::new(1, 1), RandomState::with_seeds(1, 2, 3, 4));
+        let address = "10.0.0.1:1".parse().unwrap();
+        assert_eq!(rates.take(address, at(0), || false), Ok(false));
+        assert_eq!(rates.take(address, at(0), || true), Ok(true));
+        assert_eq!(rates.take(address, at(0), || panic!("nobody else is asked")), Err(OverRate));
     }
 }

@@ -20,7 +20,7 @@ use crate::connection::limits::{
     TOKEN_LIFETIME_S_MAX, USER_DATA_LEN, VERSION,
 };
 use crate::connection::packet::{Kind, Request, Sealed, seal};
-use crate::connection::rate::{Rate, Spent};
+use crate::connection::rate::{OverRate, Rate, Spent};
 use crate::connection::replay::ReplayWindow;
 use crate::connection::sequence::SessionSequence;
 use crate::connection::token::{ChallengeToken, PrivateToken, TokenError, tag_of};
@@ -84,13 +84,12 @@ impl Server {
             Err(Crowded::Network) => return Err(&mut counters.handshakes_network_over_limit),
             Err(Crowded::Token) => return Err(&mut counters.handshakes_token_over_limit),
         }
-        if !self.requests.take(from, now) {
-            return Err(&mut counters.request_network_over_limit);
+        let opens = &mut self.request_opens;
+        match self.requests.take(from, now, || REQUEST_OPENS.take(opens, now)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(&mut counters.request_over_limit),
+            Err(OverRate) => Err(&mut counters.request_network_over_limit),
         }
-        if !REQUEST_OPENS.take(&mut self.request_opens, now) {
-            return Err(&mut counters.request_over_limit);
-        }
-        Ok(())
     }
 
     fn take_token(
