@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ninefold_client::protocol::chunk::Fragmenter;
+use ninefold_client::protocol::chunk::{Fragmenter, ParityEncoder};
 use ninefold_client::protocol::connection::{
     self, ConnectToken, DATAGRAM_BYTES_MAX, HandshakeLimits, Received, ServerConfig, TokenParams,
 };
@@ -137,6 +137,21 @@ impl Pair {
         self.step();
     }
 
+    /// The chunk without its first fragment, and one of parity, which `change` may spoil.
+    fn send_with_parity(&mut self, coord: ChunkCoord, bytes: Vec<u8>, change: impl Fn(&mut Vec<u8>)) {
+        let bytes = Bytes::from(bytes);
+        let fragmenter = Fragmenter::new(key(coord), 1, CHUNK_KIND_BSP, ENCODING_BSP, bytes).unwrap();
+        for index in 1..fragmenter.count() {
+            let (header, tail) = fragmenter.fragment(index);
+            self.send_frame(Some((kind::FRAGMENT, &[header.as_bytes(), &tail].concat())));
+        }
+        let (header, tail) = ParityEncoder::default().encode(&fragmenter).fragment(3);
+        let mut parity = [header.as_bytes(), &tail].concat();
+        change(&mut parity);
+        self.send_frame(Some((kind::FRAGMENT, &parity)));
+        self.step();
+    }
+
     fn heard_since(&mut self) -> Vec<Message> {
         std::mem::take(&mut self.heard)
     }
@@ -246,6 +261,32 @@ fn a_full_cache_gives_up_the_oldest_and_says_so_and_never_the_ring() {
     assert_eq!(forgotten.len(), 9 + 11 * 3 - CACHE_CHUNKS_MIN);
     assert_eq!(pair.client.cache().len(), CACHE_CHUNKS_MIN);
     assert!(forgotten.iter().all(|at| at.version == 1 && at.key.cx < 10));
+}
+
+#[test]
+fn parity_makes_up_for_a_lost_fragment() {
+    let mut pair = Pair::connected(64);
+    pair.enter(ORIGIN);
+    pair.send_with_parity(ORIGIN, encode(&chunk(ORIGIN)), |_| {});
+    assert_eq!(pair.client.chunk(ORIGIN).map(Arc::as_ref), Some(&chunk(ORIGIN)));
+    assert_eq!(pair.client.stats().frames_refused, 0);
+}
+
+#[test]
+fn parity_that_lies_costs_one_more_request() {
+    let mut pair = Pair::connected(64);
+    pair.enter(ORIGIN);
+    pair.heard_since();
+    pair.send_with_parity(ORIGIN, encode(&chunk(ORIGIN)), |parity| parity[100] ^= 0xff);
+    assert!(pair.client.chunk(ORIGIN).is_none());
+    let stats = pair.client.stats();
+    assert_eq!(stats.chunks_hash_failed + stats.chunks_undecodable, 1);
+    pair.step();
+    assert!(pair.heard_since().contains(&Message::ChunkRequest(key(ORIGIN))));
+    pair.send_with_parity(ORIGIN, encode(&chunk(ORIGIN)), |parity| parity[26] = 0x80);
+    assert_eq!(pair.client.stats().frames_refused, 1, "a flag that is none");
+    pair.send_chunk(ORIGIN, 1, encode(&chunk(ORIGIN)));
+    assert!(pair.client.chunk(ORIGIN).is_some());
 }
 
 #[test]
