@@ -51,8 +51,8 @@ fn a_flood_of_garbage_changes_nothing_but_a_counter() {
     assert!(refused > GARBAGE_DATAGRAMS / 2 && refused <= GARBAGE_DATAGRAMS, "{refused} refused");
 }
 
-/// Well-formed requests whose token does not open, as many as a sender gets rid of: what is opened is limited,
-/// and a client that comes in the middle of them gets in.
+/// Well-formed requests whose token does not open, as many as a sender gets rid of: what is opened is
+/// limited, and a client that comes in the middle of them gets in.
 #[test]
 fn a_flood_of_forged_requests_neither_disturbs_who_plays_nor_keeps_others_out_for_long() {
     let config = config();

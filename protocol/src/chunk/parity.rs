@@ -21,8 +21,8 @@ const SUPPORTED: &str = "so few fragments of an even length are within the code'
 // The code works on pairs of bytes.
 const _: () = assert!(FRAGMENT_PAYLOAD_BYTES.is_multiple_of(2));
 
-/// Parity fragments that there are for a chunk of `count` fragments: as many as its own, rounded up to a power
-/// of two, within bounds.
+/// Parity fragments that there are for a chunk of `count` fragments: as many as its own, rounded up to a
+/// power of two, within bounds.
 pub const fn parity_max(count: u16) -> u16 {
     let count = if count > FRAGMENTS_PER_CHUNK_MAX { FRAGMENTS_PER_CHUNK_MAX } else { count };
     let power = count.next_power_of_two();
@@ -115,8 +115,8 @@ impl ParityEncoder {
     }
 }
 
-/// Makes the tables that the code works with, 8 MiB once in a process and some milliseconds' work. Whoever must
-/// not stall at the first parity calls it at its start.
+/// Makes the tables that the code works with, 8 MiB once in a process and some milliseconds' work.
+/// Whoever must not stall at the first parity calls it at its start.
 pub fn warm_up_parity() {
     let (own, parity) = (2, usize::from(parity_max(2)));
     let mut encoder = ReedSolomonEncoder::new(own, parity, 2).expect(SUPPORTED);

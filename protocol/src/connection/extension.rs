@@ -5,8 +5,9 @@
 //! ```
 //!
 //! It stands at the end of the user data, where the server finds it, and at the end of the public token,
-//! where the standard has zeros and our client looks. The server keeps to the standard until a packet in an extended form has
-//! shown that the client knows it; a client that does not look never meets any of this.
+//! where the standard has zeros and our client looks. The server keeps to the standard until a packet in
+//! an extended form has shown that the client knows it; a client that does not look never meets any of
+//! this.
 
 use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
 

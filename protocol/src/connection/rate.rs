@@ -84,8 +84,8 @@ impl NetworkRates {
         NetworkRates { rate, cells: vec![Spent::default(); RATE_CELLS].into(), hasher }
     }
 
-    /// Whether it may happen for this address now; if so and if `also`, which is asked only then, it has. This
-    /// machine itself is not limited.
+    /// Whether it may happen for this address now; if so and if `also`, which is asked only then, it has.
+    /// This machine itself is not limited.
     pub fn take(
         &mut self,
         address: SocketAddr,

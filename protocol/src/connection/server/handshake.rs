@@ -1,10 +1,10 @@
 //! Requests and responses: the way in (NETCODE 1.02, Server-Side Connection Process).
 //!
-//! What a request costs before its private token is opened is a few comparisons and look-ups, and how many are
-//! opened is limited for each network and in all. Then an address has at most one handshake: the keys that
-//! its response will be sealed with, the challenge that it must repeat. A response that repeats the challenge of
-//! another address is refused: who was not reached by ours does not get in. Only who has answered has used its
-//! token.
+//! What a request costs before its private token is opened is a few comparisons and look-ups, and how
+//! many are opened is limited for each network and in all. Then an address has at most one handshake: the
+//! keys that its response will be sealed with, the challenge that it must repeat. A response that repeats
+//! the challenge of another address is refused: who was not reached by ours does not get in. Only who has
+//! answered has used its token.
 
 use std::net::SocketAddr;
 

@@ -131,8 +131,8 @@ impl Server {
         let known = extended.path.filter(|p| p.address == from && now < p.until);
         let token = known.map_or_else(
             || {
-                // A tag under a key and a nonce of our own: the client cannot guess it for an address at which
-                // it is not.
+                // A tag under a key and a nonce of our own: the client cannot guess it for an address at
+                // which it is not.
                 let tag = self.challenge.seal(self.challenge_sequence, &address_bytes(from), &mut []);
                 self.challenge_sequence += 1;
                 *tag.first_chunk().expect("a tag has 16 bytes")

@@ -1,15 +1,16 @@
 //! Which tokens have been used, by whom, and whether their session is over.
 //!
-//! A token is used when its challenge has been answered: from then on it belongs to the address that answered,
-//! and once its session has ended it is refused for good. Until then it is anybody's who shows it, from a few
-//! addresses at a time ([`super::handshakes`]). An entry is forgotten only when its token has expired; when
-//! there is no room, the new token is refused, never an old one forgotten.
+//! A token is used when its challenge has been answered: from then on it belongs to the address that
+//! answered, and once its session has ended it is refused for good. Until then it is anybody's who shows
+//! it, from a few addresses at a time ([`super::handshakes`]). An entry is forgotten only when its token
+//! has expired; when there is no room, the new token is refused, never an old one forgotten.
 //!
-//! The store does not outlive the process. A request does not carry the time of its token's making; where all
-//! tokens live equally long ([`super::HandshakeLimits::token_lifetime_s`]), their expiry tells it, and tokens
-//! from before the start are refused. Where they do not, what such a token must not allow is prevented elsewhere: a
-//! recorded session cannot be replayed, since challenges of another process are worthless, and no nonce
-//! repeats, since sequences start at the clock.
+//! The store does not outlive the process. An extended token says when it was made
+//! ([`crate::connection::extension`]), and one from before the start is refused. A standard token does not;
+//! where all live equally long ([`super::HandshakeLimits::token_lifetime_s`]), their expiry tells it. Where
+//! they do not, what such a token must not allow is prevented elsewhere: a recorded session cannot be
+//! replayed, since challenges of another process are worthless, and no nonce repeats, since sequences start
+//! at the clock.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! Those who want to cost a server more than they are worth: each is stopped by a bound of its own and counted.
+//! Those who want to cost a server more than they are worth: each is stopped by a bound of its own and
+//! counted.
 
 use super::super::limits::{
     HANDSHAKES_PER_NETWORK_MAX, PACKETS_PER_CLIENT_BURST, PACKETS_PER_CLIENT_S, REQUEST_OPENS_BURST,

@@ -138,8 +138,8 @@ proptest! {
         prop_assert!(server.handshakes() <= 1);
     }
 
-    /// Copies, altered copies, reflections and noise, from its own and from other addresses: an extended session
-    /// stays, where it is, and hears nothing twice.
+    /// Copies, altered copies, reflections and noise, from its own and from other addresses: an extended
+    /// session stays, where it is, and hears nothing twice.
     #[test]
     fn a_session_with_a_connection_id_is_moved_by_nobody_else(
         tricks in prop::collection::vec(
