@@ -18,7 +18,7 @@ const DIGITS: usize = 2 * KEY_LEN;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// No file is overwritten.
-    #[error("it exists already, and a key is never overwritten; name another file, or remove it first")]
+    #[error("it exists already and is never overwritten; name another file, or remove it first")]
     Exists,
     /// There is none.
     #[error("there is no such file; `ninefold key FILE` makes one")]
