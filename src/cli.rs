@@ -6,13 +6,19 @@
 mod picture;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ninefold::config::{KEYS, Sources};
 use ninefold::picture::{MapOptions, ViewOptions};
 use ninefold_world::BuiltIn;
+
+use crate::mint::TokenOrder;
+
+/// Seconds of silence that end a session unless said otherwise.
+const TOKEN_TIMEOUT_S: &str = "10";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -25,6 +31,10 @@ pub enum Request {
     Map(BuiltIn, MapOptions, PathBuf),
     /// Draw what is seen in a generator's world of a seed into a file.
     View(BuiltIn, u64, ViewOptions, PathBuf),
+    /// Make a private key file.
+    Key(PathBuf),
+    /// Mint a connect token.
+    Token(Box<TokenOrder>),
     /// Print this text: help or the version.
     Tell(String),
 }
@@ -60,6 +70,8 @@ pub fn parse(
             let (world_seed, options, out) = picture::view_request(own);
             Request::View(picture::generator_of(own), world_seed, options, out)
         }
+        Some(("key", own)) => Request::Key(said(own, "file")),
+        Some(("token", own)) => Request::Token(Box::new(token_order(&matches, own, env))),
         Some((_, own)) => Request::Serve(sources(&matches, own, env)),
         None => Request::Serve(sources(&matches, &matches, env)),
     })
@@ -80,6 +92,8 @@ fn command() -> Command {
     configurable(root)
         .subcommand(configurable(serve))
         .subcommand(configurable(config))
+        .subcommand(key_command())
+        .subcommand(configurable(token_command()))
         .subcommand(picture::map_command())
         .subcommand(picture::view_command())
 }
@@ -107,6 +121,79 @@ fn configurable(command: Command) -> Command {
             .long_help(format!("{summary}\n{origin}"))
     });
     command.arg(file).args(keys)
+}
+
+fn key_command() -> Command {
+    let file = Arg::new("file")
+        .value_name("FILE")
+        .required(true)
+        .value_parser(value_parser!(PathBuf))
+        .help("The file to make; one that exists is never overwritten");
+    Command::new("key").about("Make a private key for private_key_file").arg(file)
+}
+
+fn token_command() -> Command {
+    let arg = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let seconds = || value_parser!(u32);
+    Command::new("token")
+        .about("Mint a connect token with the configured private key and protocol id, in base64")
+        .arg(
+            arg("client-id", "ID", "Who may connect; a session of the same id is replaced")
+                .required(true)
+                .value_parser(value_parser!(u64)),
+        )
+        .arg(
+            arg(
+                "server",
+                "ADDR",
+                "Where to connect, as IP:PORT; up to 32, tried in order [default: the server's own]",
+            )
+            .action(ArgAction::Append)
+            .value_delimiter(',')
+            .value_parser(value_parser!(SocketAddr)),
+        )
+        .arg(
+            arg(
+                "expires-in-s",
+                "SECONDS",
+                "How long it can be used, at most a day [default: token_lifetime_s, else 60]",
+            )
+            .value_parser(seconds()),
+        )
+        .arg(
+            arg("timeout-s", "SECONDS", "Silence that ends the session; 0 for none")
+                .default_value(TOKEN_TIMEOUT_S)
+                .value_parser(seconds()),
+        )
+        .arg(
+            Arg::new("standard")
+                .long("standard")
+                .action(ArgAction::SetTrue)
+                .help("Allow nothing beyond NETCODE 1.02: for servers of other makers"),
+        )
+        .arg(
+            arg("out", "FILE", "Write it to this new file instead of standard output")
+                .value_parser(value_parser!(PathBuf)),
+        )
+}
+
+/// The value of an argument that is required or has a default.
+fn said<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> T {
+    matches.get_one::<T>(name).cloned().expect("the parser refuses a command line without it")
+}
+
+fn token_order(root: &ArgMatches, matches: &ArgMatches, env: Vec<(OsString, OsString)>) -> TokenOrder {
+    TokenOrder {
+        sources: sources(root, matches, env),
+        client_id: said(matches, "client-id"),
+        servers: matches.get_many::<SocketAddr>("server").unwrap_or_default().copied().collect(),
+        expires_in_s: matches.get_one::<u32>("expires-in-s").copied(),
+        timeout_s: Some(said(matches, "timeout-s")).filter(|s| *s > 0),
+        standard: matches.get_flag("standard"),
+        out: matches.get_one::<PathBuf>("out").cloned(),
+    }
 }
 
 /// What the flags say, those after the command's name before those in front of it.
@@ -139,6 +226,12 @@ fn usage_error(error: &clap::Error) -> UsageError {
     let rendered = error.render().to_string();
     let line = rendered.lines().next().unwrap_or_default();
     let mut line = line.strip_prefix("error: ").unwrap_or(line).to_owned();
+    // What is missing would stand on lines of its own.
+    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        line = format!("missing: {}", missing.join(", "));
+    }
     let meant = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand];
     let meant = meant.iter().find_map(|kind| match error.get(*kind)? {
         ContextValue::String(one) => Some(one.clone()),
@@ -203,6 +296,26 @@ mod tests {
     fn a_negative_number_reaches_the_configuration() {
         let Ok(Request::Serve(sources)) = ask(&["--world-seed", "-1"]) else { panic!() };
         assert_eq!(sources.flags[0].1, "-1");
+    }
+
+    #[test]
+    fn a_token_takes_what_is_said_and_defaults_for_the_rest() {
+        let args = ["token", "--client-id=7", "--server=127.0.0.1:1,[::1]:2", "--server=127.0.0.1:3"];
+        let Ok(Request::Token(order)) = ask(&args) else { panic!() };
+        assert_eq!((order.client_id, order.expires_in_s, order.timeout_s), (7, None, Some(10)));
+        assert_eq!(order.servers, ["127.0.0.1:1", "[::1]:2", "127.0.0.1:3"].map(|a| a.parse().unwrap()));
+        assert!(order.out.is_none() && !order.standard && order.sources.flags.is_empty());
+        let args = ["token", "--client-id=7", "--timeout-s=0", "--protocol-id=5"];
+        let Ok(Request::Token(order)) = ask(&args) else { panic!() };
+        assert_eq!(order.timeout_s, None);
+        assert_eq!(order.sources.flags, [("protocol_id".to_owned(), OsString::from("5"))]);
+        let wrong = ["--client-id=-1", "--server=localhost:1", "--timeout-s=x", "--expires-in-s=-1"];
+        for wrong in wrong {
+            let line = error(&["token", "--client-id=7", wrong]);
+            assert_eq!(line.lines().count(), 1, "{wrong}: {line}");
+        }
+        assert!(error(&["token"]).contains("--client-id"), "{}", error(&["token"]));
+        assert!(error(&["key"]).contains("FILE"), "{}", error(&["key"]));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod chunk;
 pub mod clock;
 pub mod config;
 pub mod crowd;
+pub mod key_file;
 pub mod phase;
 pub mod picture;
 pub mod rules;

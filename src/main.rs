@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod mint;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -19,6 +20,7 @@ use ninefold_world::BuiltIn;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Request, UsageError};
+use crate::mint::MintError;
 
 /// What a person can mend.
 const EXIT_MISTAKE: u8 = 2;
@@ -35,7 +37,8 @@ fn main() -> ExitCode {
             let is_mistake = error.is::<UsageError>()
                 || error.is::<ConfigError>()
                 || error.is::<StartError>()
-                || error.is::<PictureError>();
+                || error.is::<PictureError>()
+                || error.downcast_ref::<MintError>().is_some_and(MintError::is_mistake);
             if is_mistake { ExitCode::from(EXIT_MISTAKE) } else { ExitCode::FAILURE }
         }
     }
@@ -47,6 +50,8 @@ fn run() -> anyhow::Result<ExitCode> {
         Request::Config(sources) => tell(&Effective::load(&sources)?.to_toml()),
         Request::Map(generator, options, out) => map(generator, options, &out),
         Request::View(generator, seed, options, out) => view(generator, seed, options, &out),
+        Request::Key(path) => tell(&mint::key(&path)?),
+        Request::Token(order) => tell(&mint::token(&order)?),
         Request::Serve(sources) => {
             let config = Effective::load(&sources)?.config;
             init_logging(&config);

@@ -8,7 +8,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -25,6 +24,7 @@ use crate::carrier::{self, TickEnd};
 use crate::chunk::{ChunkService, Pool};
 use crate::clock::{Due, Monotonic, TickClock, thread_cpu_ns};
 use crate::config::Config;
+use crate::key_file;
 use crate::rules::Rules;
 use crate::summary::{Summary, TickReport};
 use crate::telemetry::{Line, Live, TickTelemetry};
@@ -107,6 +107,7 @@ impl Server {
             unix_s_at_origin,
             challenge_key: random()?,
             hash_seed: random()?,
+            limits: config.handshake_limits(),
         };
         let (tick_end, carrier_end) = carrier::ends();
         let live = Arc::new(Live::default());
@@ -269,24 +270,10 @@ fn private_key(config: &Config) -> Result<[u8; 32], StartError> {
         tracing::warn!("development mode: tokens are signed with the published key; loopback only");
         return Ok(DEVELOPMENT_KEY);
     }
-    read_key(&config.private_key_file)
-}
-
-/// A key file holds 64 hexadecimal digits and white space.
-fn read_key(path: &Path) -> Result<[u8; 32], StartError> {
-    let error = |why: String| StartError::Key { path: path.display().to_string(), why };
-    let text = std::fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
-    let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-    let wrong = || error(format!("64 hexadecimal digits expected, {} characters found", digits.len()));
-    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return Err(wrong());
-    }
-    let mut key = [0; 32];
-    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-        let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
-        *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
-    }
-    Ok(key)
+    key_file::read(&config.private_key_file).map_err(|e| StartError::Key {
+        path: config.private_key_file.display().to_string(),
+        why: e.to_string(),
+    })
 }
 
 fn listen_advice(error: &io::Error) -> String {

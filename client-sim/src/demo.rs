@@ -11,7 +11,7 @@ use ninefold::config::Config;
 use ninefold::server::{Server, unix_s};
 use ninefold::summary::Summary;
 use ninefold::telemetry::Phase;
-use ninefold_client::protocol::connection::{ConnectToken, DEVELOPMENT_KEY, TokenParams};
+use ninefold_client::protocol::connection::{ConnectToken, DEVELOPMENT_KEY, Extensions, TokenParams};
 use ninefold_client::protocol::time::Duration;
 
 use crate::report::Report;
@@ -105,7 +105,8 @@ impl Demo {
             let (nonce, keys) = random.split_first_chunk::<24>().expect("24 of 88 bytes");
             let (up, down) = keys.split_first_chunk::<32>().expect("32 of 64 bytes");
             let down = down.first_chunk::<32>().expect("the other 32");
-            ConnectToken::mint(&params, &DEVELOPMENT_KEY, *nonce, *up, *down).map_err(anyhow::Error::from)
+            ConnectToken::mint_extended(&params, Extensions::ALL, &DEVELOPMENT_KEY, *nonce, *up, *down)
+                .map_err(anyhow::Error::from)
         };
         (0..self.clients as u64)
             .map(|id| {

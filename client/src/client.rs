@@ -8,7 +8,7 @@ use ninefold_protocol::chunk::{Assembled, Outcome as Assembly, Reassembly, Refus
 use ninefold_protocol::connection::{self, ClientReceived, ClientState, ConnectToken};
 use ninefold_protocol::frame::{
     ChunkAt, ChunkKey, ENCODING_BSP_BIT, ENCODING_RECIPE_BIT, Fragment, Hello, Input, Message,
-    PROTOCOL_VERSION, Positions, RefuseReason, Welcome, kind,
+    PROTOCOL_VERSION, ParityFragment, Positions, RefuseReason, Welcome, is_parity, kind,
 };
 use ninefold_protocol::limits::{PACKET_BYTES_MAX, REASSEMBLY_BYTES_MAX};
 use ninefold_protocol::link::Link;
@@ -88,8 +88,14 @@ pub enum EndReason {
     #[error("the connection ended: {0:?}")]
     Connection(ClientState),
     /// The server does not let us in.
-    #[error("the server refused: {0:?}; this client speaks protocol version {PROTOCOL_VERSION}")]
+    #[error(
+        "the server {0}; this client speaks protocol version {PROTOCOL_VERSION} and the chunk encodings \
+         {ENCODING_BSP_BIT:#b}"
+    )]
     Refused(RefuseReason),
+    /// The server chose a version that was not offered.
+    #[error("the server chose protocol version {0}; this client speaks {PROTOCOL_VERSION}")]
+    Version(u16),
     /// The server no longer acknowledges what we say.
     #[error("the server no longer acknowledges what this client says")]
     Unresponsive,
@@ -348,6 +354,9 @@ impl Client {
 
     fn take_message(&mut self, now: Instant, message: Message) {
         match message {
+            Message::Welcome(welcome) if welcome.version != PROTOCOL_VERSION => {
+                self.end(EndReason::Version(welcome.version));
+            }
             Message::Welcome(welcome) => self.tell(Event::Welcome(welcome)),
             Message::Refuse(reason) => self.end(EndReason::Refused(reason)),
             Message::ChunkEnter { cx, cz } => self.enter(now, ChunkCoord { cx, cz }),
@@ -379,6 +388,10 @@ impl Client {
 
     fn take_frame(&mut self, now: Instant, kind: u8, body: &[u8]) {
         match kind {
+            kind::FRAGMENT if is_parity(body) => match ParityFragment::parse(body) {
+                Ok(fragment) => self.take_parity(now, &fragment),
+                Err(_) => self.stats.frames_refused += 1,
+            },
             kind::FRAGMENT => match Fragment::parse(body) {
                 Ok(fragment) => self.take_fragment(now, &fragment),
                 Err(_) => self.stats.frames_refused += 1,
@@ -406,19 +419,39 @@ impl Client {
 
     fn take_fragment(&mut self, now: Instant, fragment: &Fragment<'_>) {
         self.stats.fragments_in += 1;
-        let coord = ChunkCoord { cx: fragment.key.cx, cz: fragment.key.cz };
-        let understood =
-            fragment.encoding == ENCODING_BSP || self.recipes && fragment.encoding == ENCODING_RECIPE;
-        let is_kind = fragment.kind == CHUNK_KIND_BSP && understood;
-        if fragment.key.cy != 0 || !is_kind {
+        let Fragment { key, version, kind, encoding, .. } = *fragment;
+        if self.wants(key, version, kind, encoding) {
+            let outcome = self.reassembly.handle(now, fragment);
+            self.assembled(now, key, outcome);
+        }
+    }
+
+    /// Parity counts as a fragment: so many of either sort as a chunk has make it whole.
+    fn take_parity(&mut self, now: Instant, fragment: &ParityFragment<'_>) {
+        self.stats.fragments_in += 1;
+        let ParityFragment { key, version, kind, encoding, .. } = *fragment;
+        if self.wants(key, version, kind, encoding) {
+            let outcome = self.reassembly.handle_parity(now, fragment);
+            self.assembled(now, key, outcome);
+        }
+    }
+
+    /// Whether a fragment is of a chunk that can be used and is not here.
+    fn wants(&mut self, key: ChunkKey, version: u32, kind: u8, encoding: u8) -> bool {
+        let coord = ChunkCoord { cx: key.cx, cz: key.cz };
+        let understood = encoding == ENCODING_BSP || self.recipes && encoding == ENCODING_RECIPE;
+        if key.cy != 0 || kind != CHUNK_KIND_BSP || !understood {
             self.stats.fragments_refused += 1;
-            return;
+            return false;
         }
-        if self.cache.peek(coord).is_some_and(|c| c.version >= fragment.version) {
-            self.stats.fragments_duplicate += 1;
-            return;
-        }
-        match self.reassembly.handle(now, fragment) {
+        let is_here = self.cache.peek(coord).is_some_and(|c| c.version >= version);
+        self.stats.fragments_duplicate += u64::from(is_here);
+        !is_here
+    }
+
+    fn assembled(&mut self, now: Instant, key: ChunkKey, outcome: Assembly) {
+        let coord = ChunkCoord { cx: key.cx, cz: key.cz };
+        match outcome {
             Assembly::Progress => self.ring.grew(now, coord),
             Assembly::Complete(assembled) => self.take_chunk(now, coord, assembled),
             Assembly::Refused(Refusal::Duplicate) => self.stats.fragments_duplicate += 1,

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ninefold_client::protocol::chunk::Fragmenter;
+use ninefold_client::protocol::chunk::{Fragmenter, ParityEncoder};
 use ninefold_client::protocol::connection::{
-    self, ConnectToken, DATAGRAM_BYTES_MAX, Received, ServerConfig, TokenParams,
+    self, ConnectToken, DATAGRAM_BYTES_MAX, HandshakeLimits, Received, ServerConfig, TokenParams,
 };
-use ninefold_client::protocol::frame::{ChunkAt, ChunkKey, Message, RefuseReason, UnavailableReason, kind};
+use ninefold_client::protocol::frame::{
+    ChunkAt, ChunkKey, Message, RefuseReason, UnavailableReason, Welcome, kind,
+};
 use ninefold_client::protocol::limits::PACKET_BYTES_MAX;
 use ninefold_client::protocol::link::Link;
 use ninefold_client::protocol::time::{Duration, Instant};
@@ -48,6 +50,7 @@ impl Pair {
             unix_s_at_origin: 1_000,
             challenge_key: [2; 32],
             hash_seed: [3; 32],
+            limits: HandshakeLimits::default(),
         };
         let params = TokenParams {
             protocol_id: 1,
@@ -136,6 +139,21 @@ impl Pair {
             let (header, tail) = fragmenter.fragment(index);
             self.send_frame(Some((kind::FRAGMENT, &[header.as_bytes(), &tail].concat())));
         }
+        self.step();
+    }
+
+    /// The chunk without its first fragment, and one of parity, which `change` may spoil.
+    fn send_with_parity(&mut self, coord: ChunkCoord, bytes: Vec<u8>, change: impl Fn(&mut Vec<u8>)) {
+        let bytes = Bytes::from(bytes);
+        let fragmenter = Fragmenter::new(key(coord), 1, CHUNK_KIND_BSP, ENCODING_BSP, bytes).unwrap();
+        for index in 1..fragmenter.count() {
+            let (header, tail) = fragmenter.fragment(index);
+            self.send_frame(Some((kind::FRAGMENT, &[header.as_bytes(), &tail].concat())));
+        }
+        let (header, tail) = ParityEncoder::default().encode(&fragmenter).fragment(3);
+        let mut parity = [header.as_bytes(), &tail].concat();
+        change(&mut parity);
+        self.send_frame(Some((kind::FRAGMENT, &parity)));
         self.step();
     }
 
@@ -269,6 +287,32 @@ fn a_full_cache_gives_up_the_oldest_and_says_so_and_never_the_ring() {
 }
 
 #[test]
+fn parity_makes_up_for_a_lost_fragment() {
+    let mut pair = Pair::connected(64);
+    pair.enter(ORIGIN);
+    pair.send_with_parity(ORIGIN, encode(&chunk(ORIGIN)), |_| {});
+    assert_eq!(pair.client.chunk(ORIGIN).map(Arc::as_ref), Some(&chunk(ORIGIN)));
+    assert_eq!(pair.client.stats().frames_refused, 0);
+}
+
+#[test]
+fn parity_that_lies_costs_one_more_request() {
+    let mut pair = Pair::connected(64);
+    pair.enter(ORIGIN);
+    pair.heard_since();
+    pair.send_with_parity(ORIGIN, encode(&chunk(ORIGIN)), |parity| parity[100] ^= 0xff);
+    assert!(pair.client.chunk(ORIGIN).is_none());
+    let stats = pair.client.stats();
+    assert_eq!(stats.chunks_hash_failed + stats.chunks_undecodable, 1);
+    pair.step();
+    assert!(pair.heard_since().contains(&Message::ChunkRequest(key(ORIGIN))));
+    pair.send_with_parity(ORIGIN, encode(&chunk(ORIGIN)), |parity| parity[26] = 0x80);
+    assert_eq!(pair.client.stats().frames_refused, 1, "a flag that is none");
+    pair.send_chunk(ORIGIN, 1, encode(&chunk(ORIGIN)));
+    assert!(pair.client.chunk(ORIGIN).is_some());
+}
+
+#[test]
 fn an_unavailable_chunk_is_safe_ground() {
     let mut pair = Pair::connected(64);
     pair.enter(ORIGIN);
@@ -287,8 +331,30 @@ fn a_refusal_says_why() {
     pair.say(Message::Refuse(RefuseReason::Version { min: 7, max: 9 }));
     let reason = EndReason::Refused(RefuseReason::Version { min: 7, max: 9 });
     assert_eq!(pair.client.ended(), Some(reason));
-    assert!(reason.to_string().contains("version"), "{reason}");
+    let text = reason.to_string();
+    assert!(text.contains("versions 7 to 9") && text.contains("speaks protocol version 1"), "{text}");
     assert_eq!(pair.events.last(), Some(&Event::Ended(reason)));
+}
+
+#[test]
+fn a_version_that_was_not_offered_is_not_accepted() {
+    let mut pair = Pair::connected(64);
+    let welcome = Welcome { version: 2, tick_rate_hz: 60, player: 0, world_id: 1, tick: 1 };
+    pair.say(Message::Welcome(welcome));
+    assert_eq!(pair.client.ended(), Some(EndReason::Version(2)));
+}
+
+/// As a newer server may say it: more after the known fields, frames and messages of new kinds.
+#[test]
+fn what_a_newer_server_says_beside_is_skipped() {
+    let mut pair = Pair::connected(64);
+    pair.send_frame(Some((0xee, &[1, 2, 3])));
+    pair.say(Message::Unknown(200));
+    let stats = pair.client.stats();
+    assert_eq!((stats.frames_unknown, stats.frames_refused), (2, 0));
+    pair.enter(ORIGIN);
+    pair.send_chunk(ORIGIN, 1, encode(&chunk(ORIGIN)));
+    assert!(pair.client.chunk(ORIGIN).is_some() && pair.client.ended().is_none());
 }
 
 #[test]

@@ -19,3 +19,6 @@ pub mod frame;
 pub mod limits;
 pub mod link;
 pub mod time;
+
+#[cfg(test)]
+mod vectors;

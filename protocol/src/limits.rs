@@ -19,6 +19,10 @@ pub const FRAGMENT_HEADER_BYTES: usize = 29;
 pub const FRAGMENT_PAYLOAD_BYTES: usize = 1_150;
 /// Fragments that one chunk may have; a header that claims more is refused.
 pub const FRAGMENTS_PER_CHUNK_MAX: u16 = 256;
+/// Parity fragments that a chunk has at least to draw from; see [`crate::chunk::parity_max`].
+pub const PARITY_PER_CHUNK_MIN: u16 = 8;
+/// Parity fragments that one chunk may have.
+pub const PARITY_PER_CHUNK_MAX: u16 = 128;
 /// Bytes that an encoded chunk may have.
 pub const CHUNK_BYTES_MAX: usize = FRAGMENT_PAYLOAD_BYTES * FRAGMENTS_PER_CHUNK_MAX as usize;
 

@@ -10,7 +10,8 @@ use std::time::{Duration as StdDuration, Instant as StdInstant, SystemTime, UNIX
 
 use ninefold_protocol::connection::{
     Client, ClientReceived, ClientState, ConnectToken, DATAGRAM_BYTES_MAX, DisconnectReason, Event,
-    PACKET_OVERHEAD, PAYLOAD_LEN_MAX, Received, Server, ServerConfig, TokenParams,
+    Extensions, HandshakeLimits, PACKET_OVERHEAD, PAYLOAD_LEN_MAX, Received, Server, ServerConfig,
+    TokenParams,
 };
 use ninefold_protocol::time::Instant;
 
@@ -65,6 +66,22 @@ fn mint(server: SocketAddr) -> ConnectToken {
     ConnectToken::mint(&params, &PRIVATE_KEY, [1; 24], [2; 32], [3; 32]).expect("the parameters are sound")
 }
 
+/// A token that allows our own clients everything; who does not know of that takes it for any other.
+fn mint_extended(server: SocketAddr) -> ConnectToken {
+    let create_unix_s = unix().as_secs();
+    let params = TokenParams {
+        protocol_id: PROTOCOL_ID,
+        client_id: CLIENT_ID,
+        create_unix_s,
+        expire_unix_s: create_unix_s + LIFETIME_S,
+        timeout_s: TIMEOUT_S,
+        server_addresses: vec![server],
+        user_data: [0; 256],
+    };
+    ConnectToken::mint_extended(&params, Extensions::ALL, &PRIVATE_KEY, [1; 24], [2; 32], [3; 32])
+        .expect("the parameters are sound")
+}
+
 /// The token in the other crate's shape, read from our bytes at the standard's offsets.
 fn for_renetcode(token: &ConnectToken) -> renetcode::ConnectToken {
     let bytes = token.to_bytes();
@@ -116,6 +133,7 @@ impl OurServer {
             unix_s_at_origin: unix().as_secs(),
             challenge_key: [4; 32],
             hash_seed: [5; 32],
+            limits: HandshakeLimits::default(),
         };
         let server = Server::new(config, Instant::ZERO);
         OurServer { socket, server, start: StdInstant::now(), events: Vec::new(), heard: Vec::new() }
@@ -533,6 +551,26 @@ fn our_server_parts_from_a_netcode_rs_client_with_our_token() {
     talk(&mut server, &mut client, NETCODE_RS_PAYLOAD_MAX);
     part("the client notices", &mut server, &mut client);
     assert_eq!(client.client.state(), netcode::ClientState::Disconnected);
+}
+
+#[test]
+fn a_renetcode_client_plays_with_a_token_that_allows_more_than_it_knows() {
+    let mut server = OurServer::new();
+    let mut client = RenetcodeClient::new(for_renetcode(&mint_extended(server.address())));
+    connect(&mut server, &mut client);
+    talk(&mut server, &mut client, PAYLOAD_LEN_MAX);
+    part("the client notices", &mut server, &mut client);
+    assert_eq!(server.server.counters().refused(), 0);
+}
+
+#[test]
+fn a_netcode_rs_client_plays_with_a_token_that_allows_more_than_it_knows() {
+    let mut server = OurServer::new();
+    let mut client = NetcodeRsClient::new(&mint_extended(server.address()).to_bytes());
+    connect(&mut server, &mut client);
+    talk(&mut server, &mut client, NETCODE_RS_PAYLOAD_MAX);
+    part("our server notices", &mut client, &mut server);
+    assert!(ended_by_peer(&server));
 }
 
 #[test]

@@ -33,6 +33,9 @@ const DOORBELL: Token = Token(1);
 const TRAIN_BYTES: usize = 65_536;
 /// Receive calls before departures get their turn.
 const RECEIVE_CALLS_MAX: usize = 16;
+/// Datagrams after which departures get their turn, however many more have come: what a flood can delay
+/// others by is this many refusals and one batch.
+const ARRIVALS_PER_TURN_MAX: u64 = 1_024;
 /// Departures before arrivals get their turn.
 const DEPARTURES_PER_TURN_MAX: usize = 4_096;
 /// The kernel's bound on one GSO send: 65,535 bytes less the IP and UDP headers.
@@ -256,7 +259,11 @@ impl Udp {
     /// Takes what came; says whether there may be more.
     fn receive(&mut self, clock: &Monotonic, buffers: &mut [u8]) -> bool {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        let before = self.report.datagrams_in;
         for _ in 0..RECEIVE_CALLS_MAX {
+            if self.report.datagrams_in - before >= ARRIVALS_PER_TURN_MAX {
+                break;
+            }
             let mut trains = buffers.chunks_exact_mut(TRAIN_BYTES);
             let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
                 std::array::from_fn(|_| IoSliceMut::new(trains.next().expect("one for each message")));

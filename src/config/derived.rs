@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 
 use ninefold_protocol::link::congestion::CongestionConfig;
+use ninefold_protocol::connection::HandshakeLimits;
 use ninefold_protocol::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -31,6 +32,14 @@ impl Config {
             attempts_max: self.generate_attempts,
             generate_deadline: Duration::from_ms(self.generate_deadline_ms.into()),
             cache_bytes_max: self.cache_bytes_max,
+        }
+    }
+
+    /// What the operator says of the way in.
+    pub fn handshake_limits(&self) -> HandshakeLimits {
+        HandshakeLimits {
+            requests_per_network_s: self.requests_per_network_s,
+            token_lifetime_s: self.token_lifetime_s.into(),
         }
     }
 

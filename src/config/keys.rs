@@ -110,6 +110,16 @@ config_keys! {
     /// and the server listens on loopback only.
     private_key_file: PathBuf = PathBuf::new();
 
+    /// Seconds that every connect token lives from its making, where they all live equally long. The server
+    /// then knows when a token was made, and refuses those that live longer or were made before it started.
+    /// 0: tokens live as they like, up to a day, and their making cannot be told.
+    token_lifetime_s: u32 = 0, in 0..=86_400;
+
+    /// Connection requests per second that are looked into from one IPv4 address or IPv6 /64 network; four
+    /// seconds' worth may come at once. More let more players behind one address in at a time. Loopback is
+    /// not limited.
+    requests_per_network_s: u32 = 64, in 1..=1_000_000;
+
     /// A number that client, token and server must agree on, so that different games or versions never
     /// meet. The default spells "ninefold" in ASCII.
     protocol_id: u64 = u64::from_be_bytes(*b"ninefold");
@@ -220,6 +230,6 @@ mod tests {
             assert!(key.explanation.concat().trim_end().ends_with('.'), "{}", key.name);
         }
         assert_eq!(KEYS[0].env_name(), "NINEFOLD_LISTEN");
-        assert_eq!(KEYS[6].flag_name(), "tick-rate-hz");
+        assert_eq!(KEYS[8].flag_name(), "tick-rate-hz");
     }
 }

@@ -11,7 +11,9 @@ use std::time::Duration as StdDuration;
 use ninefold::clock::Monotonic;
 use ninefold::config::Config;
 use ninefold::server::{Server, unix_s};
-use ninefold_client::protocol::connection::{ConnectToken, DATAGRAM_BYTES_MAX, DEVELOPMENT_KEY, TokenParams};
+use ninefold_client::protocol::connection::{
+    ConnectToken, DATAGRAM_BYTES_MAX, DEVELOPMENT_KEY, Extensions, TokenParams,
+};
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::{BspWorld, ChunkCoord, Generator, Grid, Position};
 use ninefold_client::{Client, ClientConfig, Event};
@@ -47,7 +49,8 @@ pub fn token(server: &Server, config: &Config, client_id: u64) -> ConnectToken {
         server_addresses: vec![server.address()],
         user_data: [0; 256],
     };
-    ConnectToken::mint(&params, &DEVELOPMENT_KEY, *nonce, up.try_into().unwrap(), down.try_into().unwrap())
+    let [up, down] = [up, down].map(|key| key.try_into().unwrap());
+    ConnectToken::mint_extended(&params, Extensions::ALL, &DEVELOPMENT_KEY, *nonce, up, down)
         .expect("the parameters are right")
 }
 
@@ -114,6 +117,12 @@ impl Player {
         while let Some(transmit) = self.client.poll_transmit(self.clock.now(), &mut buffer) {
             self.socket.send_to(&buffer[..transmit.bytes], transmit.to).unwrap();
         }
+    }
+
+    /// Goes on from another port, as behind a router that forgot the old one.
+    pub fn change_address(&mut self) {
+        self.socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        self.socket.set_nonblocking(true).unwrap();
     }
 
     pub fn leave(&mut self) {

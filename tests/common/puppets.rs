@@ -163,7 +163,19 @@ impl Stage {
     /// Brings a client in; it greets with the next step.
     pub fn join(&mut self) -> usize {
         let index = self.puppets.len();
-        let connection = ConnectionId { slot: index as u32, generation: 1 };
+        let puppet = self.puppet(index, 1);
+        self.puppets.push(puppet);
+        index
+    }
+
+    /// Brings a client in again, as a new session in the slot that it left.
+    pub fn join_again(&mut self, index: usize) {
+        let generation = self.puppets[index].connection.generation + 1;
+        self.puppets[index] = self.puppet(index, generation);
+    }
+
+    fn puppet(&mut self, index: usize, generation: u32) -> Puppet {
+        let connection = ConnectionId { slot: index as u32, generation };
         let arrival = Arrival::Connected { connection, client_id: index as u64 };
         self.carrier.arrivals.push(arrival, &[]).expect("the lane has room");
         let mut link = Link::new(self.now);
@@ -175,7 +187,7 @@ impl Stage {
         };
         link.send_message(&Message::Hello(hello)).unwrap();
         let (up, down) = self.lines(index);
-        self.puppets.push(Puppet {
+        Puppet {
             connection,
             link,
             wish: (0, 0),
@@ -190,8 +202,7 @@ impl Stage {
             down,
             reassembly: Reassembly::new(REASSEMBLY_BYTES_MAX),
             inputs: 0,
-        });
-        index
+        }
     }
 
     /// Takes a client out as if it had said goodbye.

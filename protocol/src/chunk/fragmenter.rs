@@ -59,6 +59,11 @@ impl Fragmenter {
         self.bytes.len().saturating_sub(start).min(FRAGMENT_PAYLOAD_BYTES)
     }
 
+    /// The header of fragment 0.
+    pub(super) fn first(&self) -> &FragmentHeader {
+        &self.first
+    }
+
     /// Fragment `index`: its header and its slice of the shared bytes.
     ///
     /// # Panics

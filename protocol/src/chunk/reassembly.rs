@@ -1,4 +1,5 @@
-//! Puts chunks together again, in any order of arrival and in bounded memory.
+//! Puts chunks together again, in any order of arrival and in bounded memory. A chunk is complete as soon as
+//! so many of its fragments are there as it has, parity among them.
 //!
 //! A newer version replaces an unfinished older one. Duplicates, older versions, fragments that
 //! contradict the first one seen and bytes over the bound are refused and told to the caller, who
@@ -7,7 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::frame::{ChunkKey, Fragment};
+use super::parity::{Recovered, recover};
+use crate::frame::{ChunkKey, Fragment, ParityFragment};
 use crate::limits::{FRAGMENT_PAYLOAD_BYTES, FRAGMENTS_PER_CHUNK_MAX, REASSEMBLY_IDLE_MAX};
 use crate::time::Instant;
 
@@ -15,7 +17,7 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct Reassembly {
     partial: BTreeMap<ChunkKey, Partial>,
-    /// Sum of the buffers of `partial`, never over `bytes_max`.
+    /// Sum of the buffers and parity of `partial`, never over `bytes_max`.
     bytes: usize,
     bytes_max: usize,
 }
@@ -27,13 +29,38 @@ struct Partial {
     kind: u8,
     encoding: u8,
     missing: u16,
-    /// Length of the last fragment, 0 until it came.
+    /// Length of the last fragment, 0 until it or parity came.
     last_bytes: usize,
     /// Bit `index` is set when that fragment came.
     present: [u64; FRAGMENTS_PER_CHUNK_MAX as usize / 64],
     /// `count` whole payloads; the end of the last one may be unused.
     buffer: Vec<u8>,
+    /// Numbers of the parity fragments that came, never more than are missing.
+    parity: Vec<u16>,
+    /// Their payloads, in that order.
+    parity_bytes: Vec<u8>,
     grew_at: Instant,
+}
+
+/// What a fragment of either sort says of its chunk.
+struct Claim {
+    key: ChunkKey,
+    version: u32,
+    count: u16,
+    kind: u8,
+    encoding: u8,
+}
+
+impl From<&Fragment<'_>> for Claim {
+    fn from(f: &Fragment<'_>) -> Claim {
+        Claim { key: f.key, version: f.version, count: f.count, kind: f.kind, encoding: f.encoding }
+    }
+}
+
+impl From<&ParityFragment<'_>> for Claim {
+    fn from(f: &ParityFragment<'_>) -> Claim {
+        Claim { key: f.key, version: f.version, count: f.count, kind: f.kind, encoding: f.encoding }
+    }
 }
 
 /// A chunk whose fragments are all there.
@@ -104,21 +131,48 @@ impl Reassembly {
 
     /// Takes one fragment.
     pub fn handle(&mut self, now: Instant, fragment: &Fragment<'_>) -> Outcome {
-        if let Err(refusal) = self.make_room_for(now, fragment) {
-            return Outcome::Refused(refusal);
-        }
-        let partial = self.partial.get_mut(&fragment.key).expect("it was just found or made");
+        let partial = match self.partial_of(now, &Claim::from(fragment), 0) {
+            Ok(partial) => partial,
+            Err(refusal) => return Outcome::Refused(refusal),
+        };
         if let Err(refusal) = partial.take(now, fragment) {
             return Outcome::Refused(refusal);
         }
-        if partial.missing > 0 {
+        self.finish(fragment.key)
+    }
+
+    /// Takes one parity fragment. The work of putting a chunk together from parity is done once for a chunk,
+    /// and for as many fragments as it has.
+    pub fn handle_parity(&mut self, now: Instant, fragment: &ParityFragment<'_>) -> Outcome {
+        if let Err(refusal) = self.partial_of(now, &Claim::from(fragment), FRAGMENT_PAYLOAD_BYTES) {
+            return Outcome::Refused(refusal);
+        }
+        let has_room = self.bytes + FRAGMENT_PAYLOAD_BYTES <= self.bytes_max;
+        let partial = self.partial.get_mut(&fragment.key).expect("it was just found or made");
+        if let Err(refusal) = partial.take_parity(now, fragment, has_room) {
+            return Outcome::Refused(refusal);
+        }
+        self.bytes += FRAGMENT_PAYLOAD_BYTES;
+        self.finish(fragment.key)
+    }
+
+    /// Hands the chunk out if enough of it is there.
+    fn finish(&mut self, key: ChunkKey) -> Outcome {
+        let partial = self.partial.get(&key).expect("a fragment of it was just taken");
+        if usize::from(partial.missing) > partial.parity.len() {
             return Outcome::Progress;
         }
-        let mut partial = self.remove(fragment.key).expect("it was just there");
+        let mut partial = self.remove(key).expect("it was just there");
+        if partial.missing > 0 {
+            let Partial { count, present, parity, parity_bytes, buffer, .. } = &mut partial;
+            let parity = parity.iter().copied().zip(parity_bytes.chunks_exact(FRAGMENT_PAYLOAD_BYTES));
+            let is_present = |index: usize| present[index / 64] >> (index % 64) & 1 == 1;
+            let Recovered = recover(*count, is_present, parity, buffer);
+        }
         let whole = (usize::from(partial.count) - 1) * FRAGMENT_PAYLOAD_BYTES + partial.last_bytes;
         partial.buffer.truncate(whole);
         Outcome::Complete(Assembled {
-            key: fragment.key,
+            key,
             version: partial.version,
             kind: partial.kind,
             encoding: partial.encoding,
@@ -136,54 +190,72 @@ impl Reassembly {
         let before = self.partial.len();
         self.partial.retain(|_, p| {
             let keep = now.since(p.grew_at) < REASSEMBLY_IDLE_MAX;
-            self.bytes -= if keep { 0 } else { p.buffer.len() };
+            self.bytes -= if keep { 0 } else { p.bytes() };
             keep
         });
         before - self.partial.len()
     }
 
-    /// Finds or makes the chunk that `fragment` belongs to.
-    fn make_room_for(&mut self, now: Instant, fragment: &Fragment<'_>) -> Result<(), Refusal> {
-        let freed = match self.partial.get(&fragment.key) {
-            Some(p) if p.version == fragment.version => return Ok(()),
-            Some(p) if p.version > fragment.version => return Err(Refusal::OldVersion),
-            Some(p) => p.buffer.len(),
+    /// Finds or makes the chunk that a fragment belongs to; a new one only if there is room for `more_bytes`
+    /// beside it.
+    fn partial_of(
+        &mut self,
+        now: Instant,
+        claim: &Claim,
+        more_bytes: usize,
+    ) -> Result<&mut Partial, Refusal> {
+        let freed = match self.partial.get(&claim.key) {
+            Some(p) if p.version == claim.version => {
+                let partial = self.partial.get_mut(&claim.key).expect("it was just found");
+                let same = (partial.count, partial.kind, partial.encoding);
+                return if same == (claim.count, claim.kind, claim.encoding) {
+                    Ok(partial)
+                } else {
+                    Err(Refusal::Contradiction)
+                };
+            }
+            Some(p) if p.version > claim.version => return Err(Refusal::OldVersion),
+            Some(p) => p.bytes(),
             None => 0,
         };
-        let needed = usize::from(fragment.count) * FRAGMENT_PAYLOAD_BYTES;
-        if self.bytes - freed + needed > self.bytes_max {
+        let needed = usize::from(claim.count) * FRAGMENT_PAYLOAD_BYTES;
+        if self.bytes - freed + needed + more_bytes > self.bytes_max {
             return Err(Refusal::NoRoom);
         }
         self.bytes = self.bytes - freed + needed;
-        self.partial.insert(
-            fragment.key,
-            Partial {
-                version: fragment.version,
-                count: fragment.count,
-                kind: fragment.kind,
-                encoding: fragment.encoding,
-                missing: fragment.count,
-                last_bytes: 0,
-                present: [0; FRAGMENTS_PER_CHUNK_MAX as usize / 64],
-                buffer: vec![0; needed],
-                grew_at: now,
-            },
-        );
-        Ok(())
+        let fresh = Partial {
+            version: claim.version,
+            count: claim.count,
+            kind: claim.kind,
+            encoding: claim.encoding,
+            missing: claim.count,
+            last_bytes: 0,
+            present: [0; FRAGMENTS_PER_CHUNK_MAX as usize / 64],
+            buffer: vec![0; needed],
+            parity: Vec::new(),
+            parity_bytes: Vec::new(),
+            grew_at: now,
+        };
+        self.partial.insert(claim.key, fresh);
+        Ok(self.partial.get_mut(&claim.key).expect("it was just put there"))
     }
 
     fn remove(&mut self, key: ChunkKey) -> Option<Partial> {
         let partial = self.partial.remove(&key)?;
-        self.bytes -= partial.buffer.len();
+        self.bytes -= partial.bytes();
         Some(partial)
     }
 }
 
 impl Partial {
+    /// Bytes that it holds.
+    fn bytes(&self) -> usize {
+        self.buffer.len() + self.parity_bytes.len()
+    }
+
     fn take(&mut self, now: Instant, fragment: &Fragment<'_>) -> Result<(), Refusal> {
-        let same =
-            (self.count, self.kind, self.encoding) == (fragment.count, fragment.kind, fragment.encoding);
-        if !same {
+        let is_last = fragment.index + 1 == fragment.count;
+        if is_last && self.last_bytes != 0 && self.last_bytes != fragment.payload.len() {
             return Err(Refusal::Contradiction);
         }
         let index = usize::from(fragment.index);
@@ -195,10 +267,34 @@ impl Partial {
         }
         self.present[index / 64] |= bit;
         self.buffer[start..start + fragment.payload.len()].copy_from_slice(fragment.payload);
-        if fragment.index + 1 == fragment.count {
+        if is_last {
             self.last_bytes = fragment.payload.len();
         }
         self.missing -= 1;
+        self.grew_at = now;
+        Ok(())
+    }
+
+    fn take_parity(
+        &mut self,
+        now: Instant,
+        fragment: &ParityFragment<'_>,
+        has_room: bool,
+    ) -> Result<(), Refusal> {
+        if self.last_bytes != 0 && self.last_bytes != usize::from(fragment.last_bytes) {
+            return Err(Refusal::Contradiction);
+        }
+        if let Some(at) = self.parity.iter().position(|index| *index == fragment.index) {
+            let here = self.parity_bytes.chunks_exact(FRAGMENT_PAYLOAD_BYTES).nth(at);
+            let is_same = here == Some(fragment.payload);
+            return Err(if is_same { Refusal::Duplicate } else { Refusal::Contradiction });
+        }
+        if !has_room {
+            return Err(Refusal::NoRoom);
+        }
+        self.last_bytes = fragment.last_bytes.into();
+        self.parity.push(fragment.index);
+        self.parity_bytes.extend_from_slice(fragment.payload);
         self.grew_at = now;
         Ok(())
     }

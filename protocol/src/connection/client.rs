@@ -11,12 +11,15 @@ use std::net::SocketAddr;
 
 use super::counters::ClientCounters;
 use super::crypto::Cipher;
+use super::extension::{ConnectionIdBytes, Extensions, aes_key, connection_id};
 use super::limits::{
-    CHALLENGE_TOKEN_LEN, DATAGRAM_LEN_MAX, FAREWELLS, KEEP_ALIVE, PACKET_OVERHEAD, PAYLOAD_LEN_MAX,
+    CHALLENGE_TOKEN_LEN, DATAGRAM_LEN_MAX, FAREWELLS, KEEP_ALIVE, PACKET_OVERHEAD, PATH_TOKEN_LEN,
+    PAYLOAD_LEN_MAX,
 };
-use super::packet::{Kind, Request, Sealed, seal};
+use super::packet::{Kind, Request, Sealed, seal_named};
 use super::replay::ReplayWindow;
 use super::sequence::{SessionSequence, WallClock};
+use super::server::slow_keep_alive;
 use super::token::ConnectToken;
 use super::{SealError, Transmit};
 use crate::time::{Duration, Instant};
@@ -76,6 +79,14 @@ pub struct Client {
     token: ConnectToken,
     receive: Cipher,
     send: Cipher,
+    /// Receive and send, where the token allows AES for payloads.
+    aes: Option<(Cipher, Cipher)>,
+    /// Where the token allows one.
+    connection_id: Option<ConnectionIdBytes>,
+    /// How long we may be silent once connected.
+    keep_alive: Duration,
+    /// The server asks whether we are where it sees us.
+    path_token: Option<[u8; PATH_TOKEN_LEN]>,
     sequence: SessionSequence,
     replay: ReplayWindow,
     state: ClientState,
@@ -109,11 +120,19 @@ impl Client {
             return Err(ClientError::NoServer);
         }
         let clock = WallClock::new(unix_s_at_origin);
+        let (up, down) = (&token.client_to_server, &token.server_to_client);
+        let Extensions { aes_payloads, connection_id: has_id, slow_keep_alives } = token.extensions;
+        let timeout = (token.timeout_s > 0).then(|| Duration::from_secs(token.timeout_s as u64));
+        let aes = || (Cipher::aes_128(&aes_key(down)), Cipher::aes_128(&aes_key(up)));
         let lifetime_s = token.expire_unix_s.saturating_sub(token.create_unix_s);
         Ok(Client {
             token: token.clone(),
-            receive: Cipher::new(&token.server_to_client),
-            send: Cipher::new(&token.client_to_server),
+            receive: Cipher::new(down),
+            send: Cipher::new(up),
+            aes: aes_payloads.then(aes),
+            connection_id: has_id.then(|| connection_id(up)),
+            keep_alive: if slow_keep_alives { slow_keep_alive(timeout) } else { KEEP_ALIVE },
+            path_token: None,
             sequence: SessionSequence::new(clock, now),
             replay: ReplayWindow::new(),
             state: ClientState::SendingRequest,
@@ -152,7 +171,8 @@ impl Client {
     pub fn next_deadline(&self) -> Instant {
         match self.sent_at {
             _ if self.state.is_final() => Instant::from_us(u64::MAX),
-            Some(sent_at) => sent_at + KEEP_ALIVE,
+            _ if self.path_token.is_some() => Instant::ZERO,
+            Some(sent_at) => sent_at + self.keep_alive(),
             None => Instant::ZERO,
         }
     }
@@ -177,15 +197,22 @@ impl Client {
             return ClientReceived::Nothing;
         };
         let (kind, sequence) = (sealed.kind, sealed.sequence);
-        if matches!(kind, Kind::Request | Kind::Response) {
+        let cipher = match kind {
+            Kind::Request | Kind::Response => None,
+            Kind::AesPayload => self.aes.as_ref().map(|(receive, _)| receive),
+            Kind::PathChallenge if self.connection_id.is_none() => None,
+            _ if kind.is_named() => None,
+            _ => Some(&self.receive),
+        };
+        let Some(cipher) = cipher else {
             self.counters.unexpected += 1;
             return ClientReceived::Nothing;
-        }
+        };
         if kind.is_protected() && self.replay.is_stale(sequence) {
             self.counters.replayed += 1;
             return ClientReceived::Nothing;
         }
-        let Some(body) = sealed.open(&self.receive, self.token.protocol_id) else {
+        let Some(body) = sealed.open(cipher, self.token.protocol_id) else {
             self.counters.forged += 1;
             return ClientReceived::Nothing;
         };
@@ -227,7 +254,11 @@ impl Client {
             let bytes = self.seal_kind(Kind::Disconnect, &[], out)?;
             return Some(Transmit { to, bytes });
         }
-        let is_due = self.sent_at.is_none_or(|sent_at| now.since(sent_at) >= KEEP_ALIVE);
+        if let Some(token) = self.path_token.take().filter(|_| self.state == ClientState::Connected) {
+            let bytes = self.seal_kind(Kind::PathResponse, &[&token], out)?;
+            return Some(Transmit { to, bytes });
+        }
+        let is_due = self.sent_at.is_none_or(|sent_at| now.since(sent_at) >= self.keep_alive());
         if self.state.is_final() || !is_due {
             return None;
         }
@@ -263,11 +294,14 @@ impl Client {
         if !(1..=PAYLOAD_LEN_MAX).contains(&length) {
             return Err(SealError::Length(length));
         }
-        let (needed, room) = (length + PACKET_OVERHEAD, out.len());
+        let id_len = self.connection_id.map_or(0, |id| id.len());
+        let (needed, room) = (length + PACKET_OVERHEAD + id_len, out.len());
         if room < needed {
             return Err(SealError::NoRoom { needed, room });
         }
-        let bytes = self.seal_kind(Kind::Payload, parts, out).ok_or(SealError::Exhausted)?;
+        let kind = if self.aes.is_some() { Kind::AesPayload } else { Kind::Payload };
+        let bytes = self.seal_kind(kind, parts, out).ok_or(SealError::Exhausted)?;
+        debug_assert_eq!(bytes, needed);
         self.sent_at = Some(now);
         Ok((self.server(), bytes))
     }
@@ -304,7 +338,11 @@ impl Client {
                 self.enter(now, Connected);
             }
             (Connected, Kind::KeepAlive) => self.heard_at = now,
-            (Connected, Kind::Payload) => {
+            (Connected, Kind::PathChallenge) => {
+                self.heard_at = now;
+                self.path_token = body.first_chunk().copied();
+            }
+            (Connected, Kind::Payload | Kind::AesPayload) => {
                 self.heard_at = now;
                 return ClientReceived::Payload(body);
             }
@@ -342,6 +380,17 @@ impl Client {
 
     fn seal_kind(&mut self, kind: Kind, parts: &[&[u8]], out: &mut [u8]) -> Option<usize> {
         let sequence = self.sequence.take()?;
-        Some(seal(kind, sequence, &self.send, self.token.protocol_id, parts, out))
+        let cipher = match &self.aes {
+            Some((_, send)) if kind.is_aes() => send,
+            _ => &self.send,
+        };
+        let kind = if self.connection_id.is_some() { kind.named() } else { kind };
+        let id = self.connection_id.as_ref().filter(|_| kind.is_named());
+        Some(seal_named(kind, id, sequence, cipher, self.token.protocol_id, parts, out))
+    }
+
+    /// How long we may be silent.
+    fn keep_alive(&self) -> Duration {
+        if self.state == ClientState::Connected { self.keep_alive } else { KEEP_ALIVE }
     }
 }

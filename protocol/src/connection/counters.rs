@@ -36,6 +36,14 @@ counters! {
         timed_out,
         /// Sessions that made way for the same client's next one.
         replaced,
+        /// Sessions that followed their client to a new address.
+        moved,
+        /// Challenges to new addresses.
+        paths_challenged,
+        /// Answers to a path's challenge that are wrong, late or from elsewhere.
+        paths_refused,
+        /// Packets from new addresses beyond the challenges that are sent.
+        paths_over_limit,
         /// Requests and responses denied because every slot was taken.
         denied,
         /// Handshakes that were given up by the client or its line.
@@ -50,11 +58,15 @@ counters! {
         replayed (refused),
         /// Packets of a session that are not authentic.
         forged (refused),
+        /// Packets of a session beyond what is taken of one client in a while.
+        packets_over_limit (refused),
         /// Requests of another game or version.
         request_protocol (refused),
         /// Requests whose token has expired, or expires too far ahead to be remembered.
         request_expired (refused),
-        /// Requests whose token another address has used, or whose session has ended.
+        /// Requests whose token was made before the server started.
+        request_before_start (refused),
+        /// Requests whose token is in use at another address, or whose session has ended.
         request_used_token (refused),
         /// Requests whose private token is not authentic.
         request_forged (refused),
@@ -64,13 +76,21 @@ counters! {
         already_connected (refused),
         /// Requests whose token is for other servers.
         request_other_server (refused),
-        /// Requests beyond what is opened in a while.
+        /// Requests beyond what is opened in a while for all networks.
         request_over_limit (refused),
+        /// Requests beyond what is opened in a while for one network.
+        request_network_over_limit (refused),
         /// Responses that do not repeat their own address's challenge.
         response_forged (refused),
+        /// Responses beyond what is opened in a while.
+        response_over_limit (refused),
         /// Requests beyond the handshakes that are kept.
         handshakes_over_limit (refused),
-        /// Requests beyond the used tokens that are kept.
+        /// Requests beyond the handshakes that are kept for one network.
+        handshakes_network_over_limit (refused),
+        /// Requests beyond the addresses that may be on the way in with one token.
+        handshakes_token_over_limit (refused),
+        /// Requests and responses beyond the used tokens that are kept.
         used_tokens_over_limit (refused),
         /// Answers beyond those that may wait to be sent.
         answers_over_limit,

@@ -1,10 +1,10 @@
-//! ChaCha20-Poly1305 as NETCODE 1.02 uses it: in place, with explicit nonces.
+//! ChaCha20-Poly1305 as NETCODE 1.02 uses it: in place, with explicit nonces. AES-128-GCM in the same shape.
 //!
 //! Packets and challenge tokens take a 64-bit sequence number, extended with zeros in front to a
 //! 96-bit nonce. Private connect tokens take XChaCha20-Poly1305 with 24 random bytes. This module
 //! seals what it is told to: that no key meets a nonce twice is what [`super::sequence`] is for.
 
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use ring::aead::{AES_128_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
 use super::hchacha::hchacha20;
 use super::limits::{KEY_LEN, TAG_LEN, TOKEN_NONCE_LEN};
@@ -22,13 +22,20 @@ impl std::fmt::Debug for Key {
     }
 }
 
-/// A key made ready for use, once for each direction of a session.
+/// A key made ready for use, once for each direction of a session. Both ciphers take a nonce of 12 bytes and
+/// make a tag of 16.
 pub(super) struct Cipher(LessSafeKey);
 
 impl Cipher {
     /// Makes `key` ready.
     pub fn new(key: &Key) -> Self {
         let key = UnboundKey::new(&CHACHA20_POLY1305, &key.0).expect("the key has ChaCha20's length");
+        Cipher(LessSafeKey::new(key))
+    }
+
+    /// Makes a key for AES-128-GCM ready.
+    pub fn aes_128(key: &[u8; 16]) -> Self {
+        let key = UnboundKey::new(&AES_128_GCM, key).expect("the key has AES-128's length");
         Cipher(LessSafeKey::new(key))
     }
 

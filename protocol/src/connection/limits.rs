@@ -31,8 +31,14 @@ pub const SEQUENCE_LEN_MAX: usize = 8;
 /// Bytes that sealing adds to a payload of ours: prefix, an eight-byte sequence number, tag. It never
 /// changes within a session, so that packets of equal payload are equal in length.
 pub const PACKET_OVERHEAD: usize = 1 + SEQUENCE_LEN_MAX + TAG_LEN;
-/// The longest datagram of an established session.
-pub const DATAGRAM_LEN_MAX: usize = PACKET_OVERHEAD + PAYLOAD_LEN_MAX;
+/// Bytes of a connection id: as many as the longest datagram has room for.
+pub const CONNECTION_ID_LEN: usize = 6;
+/// The longest datagram of an established session: a client's with a connection id.
+pub const DATAGRAM_LEN_MAX: usize = PACKET_OVERHEAD + CONNECTION_ID_LEN + PAYLOAD_LEN_MAX;
+/// Bytes that a path's challenge holds.
+pub const PATH_TOKEN_LEN: usize = 8;
+/// Bytes of a path's challenge: what asks for one must not be shorter.
+pub const PATH_CHALLENGE_LEN: usize = PACKET_OVERHEAD + PATH_TOKEN_LEN;
 /// Bytes of a connection request.
 pub const REQUEST_LEN: usize = 1 + VERSION.len() + 8 + 8 + TOKEN_NONCE_LEN + PRIVATE_TOKEN_LEN;
 /// Bytes of the longest answer to someone who is not connected (a challenge).
@@ -42,12 +48,25 @@ pub const DATAGRAM_LEN_MIN: usize = 1 + 1 + TAG_LEN;
 
 /// How often a side that has nothing else to send says that it is there, and resends a handshake packet.
 pub const KEEP_ALIVE: Duration = Duration::from_ms(100);
+/// The same between our own ends, where the token says so and its timeout leaves room.
+pub const SLOW_KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// Slow keep-alives that may be lost in a row before a session times out, at least.
+pub const SLOW_KEEP_ALIVES_PER_TIMEOUT: u64 = 4;
+/// Challenges to new addresses of one session each second, and at once.
+pub const PATH_CHALLENGES_PER_S: u32 = 10;
+/// A challenge to a new address must be answered within this time.
+pub const PATH_CHALLENGE_TIME_MAX: Duration = Duration::from_secs(3);
 /// Redundant disconnect packets at the end of a session.
 pub const FAREWELLS: u8 = 10;
 /// A handshake that has not been answered after this long is forgotten, whatever its token allows.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Handshakes under way at once, in all.
 pub const HANDSHAKES_MAX: usize = 4_096;
+/// Handshakes under way at once from one network.
+pub const HANDSHAKES_PER_NETWORK_MAX: u16 = 256;
+/// Addresses that may be on the way in with one token. More than one, so that a client whose address
+/// changes, or whose request was copied on its way, still gets in; few, since a lie costs nothing.
+pub const HANDSHAKES_PER_TOKEN_MAX: usize = 4;
 /// Answers to requests that wait to be sent.
 pub const ANSWERS_MAX: usize = 1_024;
 /// Events that wait to be polled; at this many the server takes no further datagram.
@@ -60,10 +79,28 @@ pub const TOKEN_LIFETIME_S_MAX: u64 = 24 * 60 * 60;
 pub const USED_TOKENS_MIN: usize = 65_536;
 /// Used tokens that are remembered for each slot.
 pub const USED_TOKENS_PER_SLOT: usize = 8;
-/// Private tokens that are opened within [`REQUEST_WINDOW`], for all addresses together.
-pub const REQUEST_OPENS_MAX: u32 = 2_000;
-/// How long [`REQUEST_OPENS_MAX`] must last.
-pub const REQUEST_WINDOW: Duration = Duration::from_ms(100);
+/// Private tokens that are opened each second, for all addresses together: under 1 % of a core (`cargo bench
+/// --bench abuse`), and room for every client of a full server that restarts within half a second.
+pub const REQUEST_OPENS_PER_S: u32 = 8_000;
+/// Private tokens that are opened at once: under 1 % of a tick at 60 Hz.
+pub const REQUEST_OPENS_BURST: u32 = 128;
+/// Responses that are opened each second, for all addresses together.
+pub const RESPONSE_OPENS_PER_S: u32 = 8_000;
+/// Responses that are opened at once.
+pub const RESPONSE_OPENS_BURST: u32 = 128;
+/// Responses to one challenge that are opened each second, and at once; a client sends ten.
+pub const RESPONSES_PER_HANDSHAKE_S: u32 = 32;
+/// Requests from one network that are opened each second, unless the operator says otherwise. A client asks
+/// ten times a second until it is answered.
+pub const REQUESTS_PER_NETWORK_S: u32 = 64;
+/// Seconds of a network's requests that may come at once.
+pub const REQUESTS_BURST_S: u32 = 4;
+/// Cells in which networks' requests are counted: half a mebibyte.
+pub const RATE_CELLS: usize = 1 << 16;
+/// Packets of one client that are taken each second; an honest one sends a few for each of its ticks.
+pub const PACKETS_PER_CLIENT_S: u32 = 1_000;
+/// Packets of one client that are taken at once: what a stalled line lets go of.
+pub const PACKETS_PER_CLIENT_BURST: u32 = 256;
 
 const _: () = assert!(REQUEST_LEN == 1_078 && ANSWER_LEN_MAX == 333 && PACKET_OVERHEAD == 25);
 const _: () = assert!(ANSWER_LEN_MAX < REQUEST_LEN, "an answer must never be longer than its request");

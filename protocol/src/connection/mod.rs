@@ -11,9 +11,11 @@
 mod client;
 mod counters;
 mod crypto;
+mod extension;
 mod hchacha;
 mod limits;
 mod packet;
+mod rate;
 mod replay;
 mod sequence;
 mod server;
@@ -21,12 +23,13 @@ mod token;
 
 pub use client::{Client, ClientError, ClientReceived, ClientState};
 pub use counters::{ClientCounters, Counters};
+pub use extension::{EXTENDED_USER_DATA_LEN, Extensions};
 pub use limits::{
     CONNECT_TOKEN_LEN, DATAGRAM_LEN_MAX as DATAGRAM_BYTES_MAX, KEEP_ALIVE, KEY_LEN, PACKET_OVERHEAD,
     PAYLOAD_LEN_MAX, TOKEN_NONCE_LEN, TOKEN_SERVERS_MAX, USER_DATA_LEN,
 };
 pub use replay::REPLAY_WINDOW;
-pub use server::{DisconnectReason, Event, Received, Server, ServerConfig};
+pub use server::{DisconnectReason, Event, HandshakeLimits, Received, Server, ServerConfig};
 pub use token::{ConnectToken, DEVELOPMENT_KEY, TokenError, TokenParams};
 
 use std::net::SocketAddr;
@@ -65,3 +68,5 @@ pub enum SealError {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::VECTORS;

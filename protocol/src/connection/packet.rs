@@ -4,6 +4,7 @@
 //!  request    0, version 13, protocol u64, expiry u64, nonce 24, private token 1,024
 //!  all others prefix u8, sequence 1 to 8 bytes, sealed body, tag 16
 //!  prefix   = bytes of the sequence << 4 | kind
+//!  with a connection id (ours): prefix u8, connection id 6, sequence, sealed body, tag 16
 //! ```
 //!
 //! The associated data of a sealed body is version, protocol id and prefix; its nonce the sequence.
@@ -11,9 +12,10 @@
 use std::ops::RangeInclusive;
 
 use super::crypto::Cipher;
+use super::extension::ConnectionIdBytes;
 use super::limits::{
-    CHALLENGE_TOKEN_LEN, DATAGRAM_LEN_MIN, PAYLOAD_LEN_MAX, PRIVATE_TOKEN_LEN, REQUEST_LEN, SEQUENCE_LEN_MAX,
-    TAG_LEN, TOKEN_NONCE_LEN, VERSION,
+    CHALLENGE_TOKEN_LEN, CONNECTION_ID_LEN, DATAGRAM_LEN_MIN, PATH_TOKEN_LEN, PAYLOAD_LEN_MAX,
+    PRIVATE_TOKEN_LEN, REQUEST_LEN, SEQUENCE_LEN_MAX, TAG_LEN, TOKEN_NONCE_LEN, VERSION,
 };
 use crate::codec::Writer;
 
@@ -28,11 +30,22 @@ pub(super) enum Kind {
     KeepAlive = 4,
     Payload = 5,
     Disconnect = 6,
+    // Ours, between ends that have agreed on them ([`super::extension`]).
+    /// A payload sealed with AES.
+    AesPayload = 7,
+    /// To a new address of a client: are you there?
+    PathChallenge = 8,
+    /// Yes. From here on with a connection id.
+    PathResponse = 9,
+    NamedKeepAlive = 10,
+    NamedPayload = 11,
+    NamedAesPayload = 12,
+    NamedDisconnect = 13,
 }
 
 impl Kind {
     fn from_number(number: u8) -> Option<Kind> {
-        const KINDS: [Kind; 7] = [
+        const KINDS: [Kind; 14] = [
             Kind::Request,
             Kind::Denied,
             Kind::Challenge,
@@ -40,6 +53,13 @@ impl Kind {
             Kind::KeepAlive,
             Kind::Payload,
             Kind::Disconnect,
+            Kind::AesPayload,
+            Kind::PathChallenge,
+            Kind::PathResponse,
+            Kind::NamedKeepAlive,
+            Kind::NamedPayload,
+            Kind::NamedAesPayload,
+            Kind::NamedDisconnect,
         ];
         KINDS.get(usize::from(number)).copied()
     }
@@ -48,16 +68,51 @@ impl Kind {
     const fn body_len(self) -> RangeInclusive<usize> {
         match self {
             Kind::Request => REQUEST_LEN - 1..=REQUEST_LEN - 1,
-            Kind::Denied | Kind::Disconnect => 0..=0,
+            Kind::Denied | Kind::Disconnect | Kind::NamedDisconnect => 0..=0,
             Kind::Challenge | Kind::Response => 8 + CHALLENGE_TOKEN_LEN..=8 + CHALLENGE_TOKEN_LEN,
-            Kind::KeepAlive => 8..=8,
-            Kind::Payload => 1..=PAYLOAD_LEN_MAX,
+            Kind::KeepAlive | Kind::NamedKeepAlive => 8..=8,
+            Kind::PathChallenge | Kind::PathResponse => PATH_TOKEN_LEN..=PATH_TOKEN_LEN,
+            Kind::Payload | Kind::AesPayload | Kind::NamedPayload | Kind::NamedAesPayload => {
+                1..=PAYLOAD_LEN_MAX
+            }
+        }
+    }
+
+    /// Whether a connection id stands behind the prefix.
+    pub const fn is_named(self) -> bool {
+        self as u8 >= Kind::PathResponse as u8
+    }
+
+    /// Whether it is sealed with AES.
+    pub const fn is_aes(self) -> bool {
+        matches!(self, Kind::AesPayload | Kind::NamedAesPayload)
+    }
+
+    /// The same with a connection id, for what a client sends.
+    pub const fn named(self) -> Kind {
+        match self {
+            Kind::KeepAlive => Kind::NamedKeepAlive,
+            Kind::Payload => Kind::NamedPayload,
+            Kind::AesPayload => Kind::NamedAesPayload,
+            Kind::Disconnect => Kind::NamedDisconnect,
+            other => other,
+        }
+    }
+
+    /// The same without.
+    pub const fn unnamed(self) -> Kind {
+        match self {
+            Kind::NamedKeepAlive => Kind::KeepAlive,
+            Kind::NamedPayload => Kind::Payload,
+            Kind::NamedAesPayload => Kind::AesPayload,
+            Kind::NamedDisconnect => Kind::Disconnect,
+            other => other,
         }
     }
 
     /// Kinds that the replay window protects (NETCODE 1.02, Replay Protection).
     pub fn is_protected(self) -> bool {
-        matches!(self, Kind::KeepAlive | Kind::Payload | Kind::Disconnect)
+        !matches!(self, Kind::Request | Kind::Denied | Kind::Challenge | Kind::Response)
     }
 }
 
@@ -66,6 +121,8 @@ impl Kind {
 pub(super) struct Sealed<'a> {
     pub kind: Kind,
     pub sequence: u64,
+    /// Of kinds that have one.
+    pub connection_id: Option<ConnectionIdBytes>,
     prefix: u8,
     body: &'a mut [u8],
 }
@@ -79,6 +136,12 @@ impl<'a> Sealed<'a> {
         }
         let (&mut prefix, rest) = datagram.split_first_mut()?;
         let kind = Kind::from_number(prefix & 0x0f).filter(|k| *k != Kind::Request)?;
+        let (connection_id, rest) = if kind.is_named() {
+            let (id, rest) = rest.split_first_chunk_mut::<CONNECTION_ID_LEN>()?;
+            (Some(*id), rest)
+        } else {
+            (None, rest)
+        };
         let sequence_bytes = usize::from(prefix >> 4);
         if !(1..=SEQUENCE_LEN_MAX).contains(&sequence_bytes) || rest.len() < sequence_bytes + TAG_LEN {
             return None;
@@ -89,7 +152,7 @@ impl<'a> Sealed<'a> {
         let (head, body) = rest.split_at_mut(sequence_bytes);
         let mut sequence = [0; 8];
         sequence[..sequence_bytes].copy_from_slice(head);
-        Some(Sealed { kind, sequence: u64::from_le_bytes(sequence), prefix, body })
+        Some(Sealed { kind, sequence: u64::from_le_bytes(sequence), connection_id, prefix, body })
     }
 
     /// Opens the body in place.
@@ -112,9 +175,24 @@ pub(super) fn seal(
     parts: &[&[u8]],
     out: &mut [u8],
 ) -> usize {
+    debug_assert!(!kind.is_named());
+    seal_named(kind, None, sequence, cipher, protocol_id, parts, out)
+}
+
+/// The same with a connection id, for the kinds that have one.
+pub(super) fn seal_named(
+    kind: Kind,
+    connection_id: Option<&ConnectionIdBytes>,
+    sequence: u64,
+    cipher: &Cipher,
+    protocol_id: u64,
+    parts: &[&[u8]],
+    out: &mut [u8],
+) -> usize {
+    debug_assert_eq!(kind.is_named(), connection_id.is_some());
     let prefix = (SEQUENCE_LEN_MAX as u8) << 4 | kind as u8;
     let mut w = Writer::new(out);
-    w.u8(prefix).u64(sequence);
+    w.u8(prefix).bytes(connection_id.map_or(&[], |id| &id[..])).u64(sequence);
     let start = w.written();
     for part in parts {
         w.bytes(part);
@@ -204,13 +282,34 @@ mod tests {
     #[test]
     fn a_kind_has_its_lengths_and_no_other() {
         let lengths = [(1, 0, 0), (2, 308, 308), (3, 308, 308), (4, 8, 8), (5, 1, 1_200), (6, 0, 0)];
-        for (kind, shortest, longest) in lengths {
-            let fits = |body: usize| Sealed::parse(&mut vec![0x80 | kind; body + 25]).is_some();
+        let ours =
+            [(7, 1, 1_200), (8, 8, 8), (9, 8, 8), (10, 8, 8), (11, 1, 1_200), (12, 1, 1_200), (13, 0, 0)];
+        for (kind, shortest, longest) in lengths.into_iter().chain(ours) {
+            let overhead = if kind >= 9 { 31 } else { 25 };
+            let fits = |body: usize| Sealed::parse(&mut vec![0x80 | kind; body + overhead]).is_some();
             assert!(fits(shortest) && fits(longest), "kind {kind}");
             assert!(!fits(longest + 1) && (shortest == 0 || !fits(shortest - 1)), "kind {kind}");
         }
-        for kind in [0, 7, 15] {
+        for kind in [0, 14, 15] {
             assert!(Sealed::parse(&mut [0x80 | kind; 33]).is_none(), "kind {kind}");
+        }
+    }
+
+    #[test]
+    fn a_connection_id_stands_behind_the_prefix_and_its_kind_has_a_plain_one() {
+        let mut out = [0xa5; 64];
+        let id = [1, 2, 3, 4, 5, 6];
+        let length = seal_named(Kind::NamedPayload, Some(&id), 7, &cipher(), 7, &[b"abc"], &mut out);
+        assert_eq!(length, 34);
+        assert_eq!(out[..15], [0x8b, 1, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0, 0, 0, 0]);
+        let sealed = Sealed::parse(&mut out[..length]).unwrap();
+        assert_eq!((sealed.connection_id, sealed.sequence), (Some(id), 7));
+        assert_eq!(sealed.open(&cipher(), 7).unwrap(), b"abc");
+        for number in 0..14 {
+            let kind = Kind::from_number(number).unwrap();
+            assert_eq!(kind.named().is_named(), kind.is_named() || kind.named() != kind, "{kind:?}");
+            assert_eq!(kind.named().unnamed(), kind.unnamed(), "{kind:?}");
+            assert_eq!(kind.named().is_aes(), kind.is_aes(), "{kind:?}");
         }
     }
 
@@ -240,7 +339,7 @@ mod tests {
             let expected = (1..=bytes).rev().fold(0, |s, b| s << 8 | u64::from(b | 0x80));
             assert_eq!(Sealed::parse(&mut datagram).unwrap().sequence, expected);
         }
-        for prefix in [0x05, 0x95, 0xf5, 0x17, 0x10] {
+        for prefix in [0x05, 0x95, 0xf5, 0x1e, 0x10] {
             assert!(Sealed::parse(&mut [prefix; 40]).is_none(), "{prefix:#x}");
         }
     }

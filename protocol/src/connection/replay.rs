@@ -41,6 +41,11 @@ impl ReplayWindow {
         }
     }
 
+    /// Whether `sequence` is higher than all received.
+    pub fn is_newest(&self, sequence: u64) -> bool {
+        self.latest.is_none_or(|latest| sequence > latest)
+    }
+
     /// Enters `sequence`, whose packet was authentic.
     pub fn enter(&mut self, sequence: u64) {
         debug_assert!(!self.is_stale(sequence));
@@ -104,8 +109,9 @@ mod tests {
     fn looking_up_moves_nothing() {
         let mut window = ReplayWindow::new();
         assert!(accept(&mut window, 7));
-        assert!(!window.is_stale(u64::MAX));
+        assert!(!window.is_stale(u64::MAX) && window.is_newest(u64::MAX));
         assert!(accept(&mut window, 8));
+        assert!(!window.is_newest(8) && window.is_newest(9));
     }
 
     #[test]

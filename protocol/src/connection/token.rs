@@ -7,12 +7,18 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::crypto::{Cipher, Key, Tag, open_extended, seal_extended};
+use super::extension::{Block, EXTENDED_USER_DATA_LEN, EXTENSION_LEN, Extensions};
 use super::limits::{
     CHALLENGE_TOKEN_LEN, CONNECT_TOKEN_LEN, KEY_LEN, PRIVATE_TOKEN_LEN, TAG_LEN, TOKEN_LIFETIME_S_MAX,
     TOKEN_NONCE_LEN, TOKEN_SERVERS_MAX, USER_DATA_LEN, VERSION,
 };
 use crate::codec::{Reader, Truncated, Writer};
 
+// The longest token: the fixed fields, 32 IPv6 addresses of 19 bytes, two keys, and the block behind them.
+const _: () = assert!(
+    13 + 24 + TOKEN_NONCE_LEN + PRIVATE_TOKEN_LEN + 8 + 19 * TOKEN_SERVERS_MAX + 2 * KEY_LEN + EXTENSION_LEN
+        <= CONNECT_TOKEN_LEN
+);
 const ADDRESS_V4: u8 = 1;
 const ADDRESS_V6: u8 = 2;
 
@@ -65,6 +71,9 @@ pub enum TokenError {
     /// An address that is neither IPv4 nor IPv6.
     #[error("address type {0} is neither 1 (IPv4) nor 2 (IPv6)")]
     AddressType(u8),
+    /// User data where the extensions belong.
+    #[error("the last {EXTENSION_LEN} bytes of the user data must be zero, the extensions stand there")]
+    UserData,
     /// The private part is not authentic.
     #[error("the private part was not sealed with this key for this protocol and expiry")]
     NotAuthentic,
@@ -83,6 +92,10 @@ pub struct ConnectToken {
     pub timeout_s: i32,
     /// Where to connect, in this order.
     pub server_addresses: Vec<SocketAddr>,
+    /// What it allows beyond the standard.
+    pub extensions: Extensions,
+    /// The token ends with a block of ours, even if that allows nothing.
+    has_block: bool,
     pub(super) nonce: [u8; TOKEN_NONCE_LEN],
     pub(super) private: Box<[u8; PRIVATE_TOKEN_LEN]>,
     pub(super) client_to_server: Key,
@@ -97,13 +110,38 @@ impl std::fmt::Debug for ConnectToken {
 }
 
 impl ConnectToken {
-    /// Mints a token. `nonce` and the two session keys must be random and used for nothing else.
+    /// Mints a token of the standard. `nonce` and the two session keys must be random and used for nothing
+    /// else.
     pub fn mint(
         params: &TokenParams,
         private_key: &[u8; KEY_LEN],
         nonce: [u8; TOKEN_NONCE_LEN],
         client_to_server: [u8; KEY_LEN],
         server_to_client: [u8; KEY_LEN],
+    ) -> Result<ConnectToken, TokenError> {
+        Self::mint_block(params, None, private_key, nonce, [client_to_server, server_to_client])
+    }
+
+    /// Mints a token that allows our own clients more than the standard does, and tells the server when it
+    /// was made; others take it for one of the standard. The last 24 bytes of the user data must be zero.
+    pub fn mint_extended(
+        params: &TokenParams,
+        extensions: Extensions,
+        private_key: &[u8; KEY_LEN],
+        nonce: [u8; TOKEN_NONCE_LEN],
+        client_to_server: [u8; KEY_LEN],
+        server_to_client: [u8; KEY_LEN],
+    ) -> Result<ConnectToken, TokenError> {
+        let block = Block { extensions, create_unix_s: params.create_unix_s };
+        Self::mint_block(params, Some(block), private_key, nonce, [client_to_server, server_to_client])
+    }
+
+    fn mint_block(
+        params: &TokenParams,
+        block: Option<Block>,
+        private_key: &[u8; KEY_LEN],
+        nonce: [u8; TOKEN_NONCE_LEN],
+        [client_to_server, server_to_client]: [[u8; KEY_LEN]; 2],
     ) -> Result<ConnectToken, TokenError> {
         let &TokenParams { protocol_id, client_id, create_unix_s, expire_unix_s, timeout_s, .. } = params;
         check_expiry(create_unix_s, expire_unix_s)?;
@@ -112,13 +150,20 @@ impl ConnectToken {
             return Err(TokenError::Lifetime(lifetime_s));
         }
         check_servers(params.server_addresses.len() as u32)?;
+        let mut user_data = Box::new(params.user_data);
+        if let Some(block) = block {
+            if user_data[EXTENDED_USER_DATA_LEN..] != [0; EXTENSION_LEN] {
+                return Err(TokenError::UserData);
+            }
+            block.write_at_end_of(&mut user_data[..]);
+        }
         let private = PrivateToken {
             client_id,
             timeout_s,
             server_addresses: params.server_addresses.clone(),
             client_to_server: Key(client_to_server),
             server_to_client: Key(server_to_client),
-            user_data: Box::new(params.user_data),
+            user_data,
         };
         let sealed = private.seal(&Key(*private_key), protocol_id, expire_unix_s, &nonce);
         Ok(ConnectToken {
@@ -127,6 +172,8 @@ impl ConnectToken {
             expire_unix_s,
             timeout_s,
             server_addresses: private.server_addresses,
+            extensions: block.map(|b| b.extensions).unwrap_or_default(),
+            has_block: block.is_some(),
             nonce,
             private: sealed,
             client_to_server: private.client_to_server,
@@ -142,6 +189,10 @@ impl ConnectToken {
         w.bytes(&self.nonce).bytes(&self.private[..]).bytes(&self.timeout_s.to_le_bytes());
         write_addresses(&mut w, &self.server_addresses);
         w.bytes(&self.client_to_server.0).bytes(&self.server_to_client.0);
+        if self.has_block {
+            let block = Block { extensions: self.extensions, create_unix_s: self.create_unix_s };
+            block.write_at_end_of(&mut bytes);
+        }
         bytes
     }
 
@@ -160,12 +211,15 @@ impl ConnectToken {
         let server_addresses = read_addresses(&mut r)?;
         let client_to_server = Key(r.array("client to server key")?);
         let server_to_client = Key(r.array("server to client key")?);
+        let block = Block::at_end_of(r.rest());
         Ok(ConnectToken {
             protocol_id,
             create_unix_s,
             expire_unix_s,
             timeout_s,
             server_addresses,
+            extensions: block.map(|b| b.extensions).unwrap_or_default(),
+            has_block: block.is_some(),
             nonce,
             private,
             client_to_server,
@@ -223,6 +277,13 @@ impl PrivateToken {
             server_to_client: Key(r.array("server to client key")?),
             user_data: Box::new(r.array("user data")?),
         })
+    }
+}
+
+impl PrivateToken {
+    /// What it allows beyond the standard, and when it was made, if it says so.
+    pub fn block(&self) -> Option<Block> {
+        Block::at_end_of(&self.user_data[..])
     }
 }
 
@@ -376,6 +437,29 @@ pub(super) mod tests {
         ] {
             assert_eq!(wrong, Err(TokenError::NotAuthentic));
         }
+    }
+
+    #[test]
+    fn extensions_stand_at_the_end_of_both_parts_and_nowhere_else() {
+        let mut params = params(42, &["[2001:db8::1]:40001"; TOKEN_SERVERS_MAX]);
+        params.user_data[EXTENDED_USER_DATA_LEN..].fill(0);
+        let mint_with = |params: &TokenParams, extensions| {
+            ConnectToken::mint_extended(params, extensions, &PRIVATE_KEY, [0; 24], [1; 32], [2; 32])
+        };
+        for extensions in [Extensions::ALL, Extensions::default()] {
+            let token = mint_with(&params, extensions).unwrap();
+            let bytes = token.to_bytes();
+            assert_eq!(ConnectToken::from_bytes(&bytes).unwrap(), token);
+            let mut private = token.private.clone();
+            let open = PrivateToken::open(&mut private, &Key(PRIVATE_KEY), 7, 1_060, &token.nonce).unwrap();
+            assert_eq!(open.block(), Some(Block { extensions, create_unix_s: 1_000 }));
+            assert_eq!(open.user_data[..EXTENDED_USER_DATA_LEN], [6; EXTENDED_USER_DATA_LEN]);
+            assert_eq!(Block::at_end_of(&bytes), open.block());
+        }
+        let standard = ConnectToken::mint(&params, &PRIVATE_KEY, [0; 24], [1; 32], [2; 32]).unwrap();
+        assert_eq!(standard.to_bytes()[CONNECT_TOKEN_LEN - EXTENSION_LEN..], [0; EXTENSION_LEN]);
+        params.user_data[255] = 1;
+        assert_eq!(mint_with(&params, Extensions::ALL), Err(TokenError::UserData));
     }
 
     #[test]

@@ -7,13 +7,21 @@
 //!  +-------+-------+-------+-------+---------+-------+-------+------+----------+-------+--------+---
 //! ```
 //!
-//! [`Fragment::parse`] is the one check; what it returns cannot contradict itself. Whether it fits what
-//! came before is [`crate::chunk::Reassembly`]'s to say.
+//! A fragment with the parity flag carries no slice of the chunk but parity of all slices
+//! ([`crate::chunk::Parity`]): `index` counts those of their own, `length` is that of the chunk's last slice,
+//! and the payload is always a whole one.
+//!
+//! [`Fragment::parse`] and [`ParityFragment::parse`] are the one check; what they return cannot contradict
+//! itself. Whether it fits what came before is [`crate::chunk::Reassembly`]'s to say.
 
 use zerocopy::byteorder::little_endian::{I32, U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::chunk::parity_max;
 use crate::limits::{FRAGMENT_HEADER_BYTES, FRAGMENT_PAYLOAD_BYTES, FRAGMENTS_PER_CHUNK_MAX};
+
+/// The flag of a parity fragment.
+pub const FLAG_PARITY: u8 = 1;
 
 /// A chunk's coordinates as they cross the wire: `(cx, cy, cz)`; `cy` is the floor, 0 in a flat world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,9 +56,9 @@ pub struct FragmentHeader {
     pub kind: u8,
     /// How it is encoded; an open number.
     pub encoding: u8,
-    /// Reserved, 0.
+    /// 0 or [`FLAG_PARITY`].
     pub flags: u8,
-    /// Payload bytes that follow.
+    /// Payload bytes that follow, or of a parity fragment the payload bytes of the chunk's last fragment.
     pub length: U16,
 }
 
@@ -72,6 +80,27 @@ pub struct Fragment<'a> {
     /// How encoded.
     pub encoding: u8,
     /// [`FRAGMENT_PAYLOAD_BYTES`], or 1 to that many in the last one.
+    pub payload: &'a [u8],
+}
+
+/// A parity fragment that does not contradict itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParityFragment<'a> {
+    /// Whose.
+    pub key: ChunkKey,
+    /// The chunk's version.
+    pub version: u32,
+    /// Less than [`parity_max`] of `count`.
+    pub index: u16,
+    /// The chunk's own fragments, 1 to [`FRAGMENTS_PER_CHUNK_MAX`].
+    pub count: u16,
+    /// What kind of chunk.
+    pub kind: u8,
+    /// How encoded.
+    pub encoding: u8,
+    /// Payload bytes of the chunk's last fragment, 1 to [`FRAGMENT_PAYLOAD_BYTES`].
+    pub last_bytes: u16,
+    /// [`FRAGMENT_PAYLOAD_BYTES`].
     pub payload: &'a [u8],
 }
 
@@ -100,6 +129,9 @@ pub enum FragmentError {
         /// What follows.
         got: usize,
     },
+    /// Flags that it cannot have; parity is read by [`ParityFragment::parse`].
+    #[error("flags are {0:#04x}")]
+    Flags(u8),
     /// The id is not the hash of the coordinates.
     #[error("id is {0:#010x}, not the hash of its coordinates")]
     Id(u32),
@@ -119,6 +151,9 @@ impl<'a> Fragment<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, FragmentError> {
         let (header, payload) =
             FragmentHeader::ref_from_prefix(body).map_err(|_| FragmentError::Short(body.len()))?;
+        if header.flags != 0 {
+            return Err(FragmentError::Flags(header.flags));
+        }
         let (index, count) = (header.index.get(), header.count.get());
         if count == 0 || count > FRAGMENTS_PER_CHUNK_MAX {
             return Err(FragmentError::Count(count));
@@ -139,6 +174,39 @@ impl<'a> Fragment<'a> {
         let (version, kind, encoding) = (header.version.get(), header.kind, header.encoding);
         Ok(Fragment { key, version, index, count, kind, encoding, payload })
     }
+}
+
+impl<'a> ParityFragment<'a> {
+    /// Reads a frame's body.
+    pub fn parse(body: &'a [u8]) -> Result<Self, FragmentError> {
+        let (header, payload) =
+            FragmentHeader::ref_from_prefix(body).map_err(|_| FragmentError::Short(body.len()))?;
+        if header.flags != FLAG_PARITY {
+            return Err(FragmentError::Flags(header.flags));
+        }
+        let (index, count, last_bytes) = (header.index.get(), header.count.get(), header.length.get());
+        if count == 0 || count > FRAGMENTS_PER_CHUNK_MAX {
+            return Err(FragmentError::Count(count));
+        }
+        if index >= parity_max(count) {
+            return Err(FragmentError::Index { index, count: parity_max(count) });
+        }
+        let fits = (1..=FRAGMENT_PAYLOAD_BYTES).contains(&usize::from(last_bytes));
+        if payload.len() != FRAGMENT_PAYLOAD_BYTES || !fits {
+            return Err(FragmentError::Length { length: last_bytes, got: payload.len() });
+        }
+        let key = ChunkKey { cx: header.cx.get(), cy: header.cy.get(), cz: header.cz.get() };
+        if header.id.get() != fragment_id(key) {
+            return Err(FragmentError::Id(header.id.get()));
+        }
+        let (version, kind, encoding) = (header.version.get(), header.kind, header.encoding);
+        Ok(ParityFragment { key, version, index, count, kind, encoding, last_bytes, payload })
+    }
+}
+
+/// Whether a frame's body is that of a parity fragment.
+pub fn is_parity(body: &[u8]) -> bool {
+    FragmentHeader::ref_from_prefix(body).is_ok_and(|(header, _)| header.flags == FLAG_PARITY)
 }
 
 #[cfg(test)]
@@ -195,14 +263,43 @@ mod tests {
         assert_eq!(with(20, 1), FragmentError::Index { index: 1, count: 1 });
         assert_eq!(with(27, 3), FragmentError::Length { length: 3, got: 2 });
         assert_eq!(with(22, 2), FragmentError::Length { length: 2, got: 2 }); // only the last may be short
+        assert_eq!(with(26, 1), FragmentError::Flags(1));
+        assert_eq!(with(26, 0x80), FragmentError::Flags(0x80));
         assert!(matches!(with(4, 0), FragmentError::Id(_)));
         assert_eq!(Fragment::parse(&BYTES[..28]).unwrap_err(), FragmentError::Short(28));
+    }
+
+    #[test]
+    fn a_parity_fragment_is_whole_and_tells_of_the_last() {
+        let mut body = bytes_with_id()[..29].to_vec();
+        body.extend([7; FRAGMENT_PAYLOAD_BYTES]);
+        body[26] = FLAG_PARITY;
+        body[20] = 7; // of eight, for a chunk of one fragment of two bytes
+        assert!(is_parity(&body) && !is_parity(&bytes_with_id()) && !is_parity(&body[..28]));
+        let parity = ParityFragment::parse(&body).unwrap();
+        assert_eq!((parity.index, parity.count, parity.last_bytes, parity.version), (7, 1, 2, 1));
+        assert_eq!((parity.key, parity.payload[0]), (ChunkKey { cx: -2, cy: 0, cz: 3 }, 7));
+        assert_eq!(Fragment::parse(&body), Err(FragmentError::Flags(FLAG_PARITY)));
+        let with = |at: usize, value: u8| {
+            let mut body = body.clone();
+            body[at] = value;
+            ParityFragment::parse(&body).map(|_| ()).unwrap_err()
+        };
+        assert_eq!(with(20, 8), FragmentError::Index { index: 8, count: 8 });
+        assert_eq!(with(22, 0), FragmentError::Count(0));
+        assert_eq!(with(26, 3), FragmentError::Flags(3));
+        assert_eq!(with(27, 0), FragmentError::Length { length: 0, got: FRAGMENT_PAYLOAD_BYTES });
+        assert_eq!(with(28, 5), FragmentError::Length { length: 1_282, got: FRAGMENT_PAYLOAD_BYTES });
+        assert!(matches!(with(4, 0), FragmentError::Id(_)));
+        let short = ParityFragment::parse(&body[..1_178]).map(|_| ());
+        assert_eq!(short, Err(FragmentError::Length { length: 2, got: 1_149 }));
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..1300)) {
             let _ = Fragment::parse(&bytes);
+            let _ = ParityFragment::parse(&bytes);
         }
 
         #[test]

@@ -54,6 +54,19 @@ pub enum RefuseReason {
     Encoding(u32),
 }
 
+/// After the words "the server".
+impl std::fmt::Display for RefuseReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RefuseReason::Version { min, max } if min == max => write!(f, "speaks protocol version {min}"),
+            RefuseReason::Version { min, max } => write!(f, "speaks protocol versions {min} to {max}"),
+            RefuseReason::Encoding(bits) => {
+                write!(f, "offers the chunk encodings {bits:#b} (bit n is encoding n)")
+            }
+        }
+    }
+}
+
 /// Why a chunk cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnavailableReason {
@@ -276,6 +289,15 @@ mod tests {
         ] {
             assert_eq!(Message::decode(&message.encode()), Ok(message));
         }
+    }
+
+    #[test]
+    fn a_refusal_can_be_read() {
+        let versions = |min, max| RefuseReason::Version { min, max }.to_string();
+        assert_eq!(versions(3, 3), "speaks protocol version 3");
+        assert_eq!(versions(3, 5), "speaks protocol versions 3 to 5");
+        let encodings = RefuseReason::Encoding(6).to_string();
+        assert_eq!(encodings, "offers the chunk encodings 0b110 (bit n is encoding n)");
     }
 
     #[test]

@@ -14,7 +14,9 @@ mod input;
 mod message;
 mod positions;
 
-pub use fragment::{ChunkKey, Fragment, FragmentError, FragmentHeader, fragment_id};
+pub use fragment::{
+    ChunkKey, FLAG_PARITY, Fragment, FragmentError, FragmentHeader, ParityFragment, fragment_id, is_parity,
+};
 pub use input::Input;
 pub use message::{
     ChunkAt, ENCODING_BSP_BIT, ENCODING_RECIPE_BIT, Hello, Message, RawMessage, RefuseReason,

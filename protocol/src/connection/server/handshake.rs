@@ -1,48 +1,37 @@
 //! Requests and responses: the way in (NETCODE 1.02, Server-Side Connection Process).
 //!
-//! What a request costs before its private token is opened is a few comparisons and one look-up. Then an
-//! address has at most one handshake: the keys that its response will be sealed with, the challenge that it
-//! must repeat. A response that repeats the challenge of another address is refused: who was not reached by
-//! ours does not get in.
+//! What a request costs before its private token is opened is a few comparisons and look-ups, and how
+//! many are opened is limited for each network and in all. Then an address has at most one handshake: the
+//! keys that its response will be sealed with, the challenge that it must repeat. A response that repeats
+//! the challenge of another address is refused: who was not reached by ours does not get in. Only who has
+//! answered has used its token.
 
 use std::net::SocketAddr;
 
+use super::handshakes::{Crowded, Handshake};
+use super::roaming::Extended;
 use super::slots::Session;
 use super::used_tokens::Standing;
-use super::{Answer, DisconnectReason, Event, FORGET_STEPS, Server};
-use crate::connection::crypto::{Cipher, Key, Tag};
+use super::{Answer, DisconnectReason, Event, FORGET_STEPS, HandshakeLimits, Server};
+use crate::connection::crypto::{Cipher, Tag};
 use crate::connection::limits::{
-    ANSWER_LEN_MAX, ANSWERS_MAX, CHALLENGE_TOKEN_LEN, HANDSHAKE_TIME_MAX, HANDSHAKES_MAX, KEEP_ALIVE,
-    REQUEST_OPENS_MAX, REQUEST_WINDOW, TOKEN_LIFETIME_S_MAX, USER_DATA_LEN, VERSION,
+    ANSWER_LEN_MAX, ANSWERS_MAX, CHALLENGE_TOKEN_LEN, HANDSHAKE_TIME_MAX, KEEP_ALIVE, REQUEST_OPENS_BURST,
+    REQUEST_OPENS_PER_S, RESPONSE_OPENS_BURST, RESPONSE_OPENS_PER_S, RESPONSES_PER_HANDSHAKE_S,
+    TOKEN_LIFETIME_S_MAX, USER_DATA_LEN, VERSION,
 };
 use crate::connection::packet::{Kind, Request, Sealed, seal};
+use crate::connection::rate::{OverRate, Rate, Spent};
 use crate::connection::replay::ReplayWindow;
 use crate::connection::sequence::SessionSequence;
 use crate::connection::token::{ChallengeToken, PrivateToken, TokenError, tag_of};
 use crate::time::{Duration, Instant};
 
-/// An address that was sent a challenge.
-pub(super) struct Handshake {
-    client_id: u64,
-    tag: Tag,
-    client_to_server: Key,
-    server_to_client: Key,
-    challenge_sequence: u64,
-    /// `None` for a token that names no timeout.
-    timeout: Option<Duration>,
-    ends_at: Instant,
-}
-
-impl Handshake {
-    /// When it is forgotten.
-    pub fn ends_at(&self) -> Instant {
-        self.ends_at
-    }
-
-    pub fn has_ended(&self, now: Instant) -> bool {
-        now >= self.ends_at
-    }
-}
+/// Private tokens that are opened, for all.
+const REQUEST_OPENS: Rate = Rate::new(REQUEST_OPENS_PER_S, REQUEST_OPENS_BURST);
+/// Responses that are opened, for all.
+const RESPONSE_OPENS: Rate = Rate::new(RESPONSE_OPENS_PER_S, RESPONSE_OPENS_BURST);
+/// Responses that are opened, for one handshake.
+const OWN_RESPONSES: Rate = Rate::new(RESPONSES_PER_HANDSHAKE_S, RESPONSES_PER_HANDSHAKE_S);
 
 impl Server {
     /// Processing Connection Requests: the cheap checks first.
@@ -57,22 +46,19 @@ impl Server {
             self.counters.request_protocol += 1;
             return;
         }
-        if expire_unix_s <= unix_s || expire_unix_s - unix_s > TOKEN_LIFETIME_S_MAX {
+        let HandshakeLimits { token_lifetime_s, .. } = self.config.limits;
+        let lifetime_s_max = if token_lifetime_s == 0 { TOKEN_LIFETIME_S_MAX } else { token_lifetime_s };
+        if expire_unix_s <= unix_s || expire_unix_s - unix_s > lifetime_s_max.min(TOKEN_LIFETIME_S_MAX) {
             self.counters.request_expired += 1;
             return;
         }
+        if token_lifetime_s > 0 && expire_unix_s.saturating_sub(token_lifetime_s) < self.started_unix_s {
+            self.counters.request_before_start += 1;
+            return;
+        }
         let tag = tag_of(private_token);
-        let standing = self.used.standing(&tag, from);
-        if matches!(standing, Standing::Foreign | Standing::Ended) {
-            self.counters.request_used_token += 1;
-            return;
-        }
-        if self.is_in_with(from, &tag) {
-            self.counters.already_connected += 1;
-            return;
-        }
-        if !self.may_open(now) {
-            self.counters.request_over_limit += 1;
+        if let Err(counter) = self.may_open(now, from, &tag) {
+            *counter += 1;
             return;
         }
         let key = &self.private_key;
@@ -83,20 +69,27 @@ impl Server {
         }
     }
 
-    /// Whether this address has a session that began with this token.
-    fn is_in_with(&self, from: SocketAddr, tag: &Tag) -> bool {
-        let session = self.slots.of_address(from).and_then(|slot| self.slots.get(slot));
-        session.is_some_and(|session| session.tag == *tag)
-    }
-
-    /// Whether one more private token is opened now.
-    fn may_open(&mut self, now: Instant) -> bool {
-        if now >= self.opens_until {
-            (self.opens_left, self.opens_until) = (REQUEST_OPENS_MAX, now + REQUEST_WINDOW);
+    /// Whether a private token is worth opening; if not, what counts that. The rates come last: only what
+    /// would be opened is held against anybody.
+    fn may_open(&mut self, now: Instant, from: SocketAddr, tag: &Tag) -> Result<(), &mut u64> {
+        let counters = &mut self.counters;
+        match self.used.standing(tag) {
+            Standing::Unused => {}
+            Standing::InUse(address) if address == from => return Err(&mut counters.already_connected),
+            Standing::InUse(_) | Standing::Ended => return Err(&mut counters.request_used_token),
         }
-        let may = self.opens_left > 0;
-        self.opens_left = self.opens_left.saturating_sub(1);
-        may
+        match self.handshakes.room(from, tag) {
+            Ok(()) => {}
+            Err(Crowded::All) => return Err(&mut counters.handshakes_over_limit),
+            Err(Crowded::Network) => return Err(&mut counters.handshakes_network_over_limit),
+            Err(Crowded::Token) => return Err(&mut counters.handshakes_token_over_limit),
+        }
+        let opens = &mut self.request_opens;
+        match self.requests.take(from, now, || REQUEST_OPENS.take(opens, now)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(&mut counters.request_over_limit),
+            Err(OverRate) => Err(&mut counters.request_network_over_limit),
+        }
     }
 
     fn take_token(
@@ -112,9 +105,12 @@ impl Server {
             return;
         }
         self.used.forget_expired(self.clock.unix_s(now), FORGET_STEPS);
-        if self.used.standing(&tag, from) == Standing::Unused
-            && self.used.enter(tag, from, expire_unix_s).is_err()
-        {
+        let block = token.block();
+        if block.is_some_and(|b| b.create_unix_s < self.started_unix_s) {
+            self.counters.request_before_start += 1;
+            return;
+        }
+        if self.used.is_full() {
             self.counters.used_tokens_over_limit += 1;
             return;
         }
@@ -124,12 +120,8 @@ impl Server {
             self.answer(now, from, Kind::Denied, &cipher, &[]);
             return;
         }
-        let known = self.handshakes.get(&from).filter(|h| h.tag == tag && !h.has_ended(now));
+        let known = self.handshakes.get_mut(now, from).filter(|h| h.tag == tag);
         let known_sequence = known.map(|h| h.challenge_sequence);
-        if !self.handshakes.contains_key(&from) && self.handshakes.len() >= HANDSHAKES_MAX {
-            self.counters.handshakes_over_limit += 1;
-            return;
-        }
         // Who asks again hears the same: one challenge for each handshake, and one handshake for each.
         let challenge_sequence = known_sequence.unwrap_or(self.challenge_sequence);
         let challenge = ChallengeToken { client_id: token.client_id, user_data: token.user_data };
@@ -143,11 +135,14 @@ impl Server {
             let handshake = Handshake {
                 client_id,
                 tag,
+                expire_unix_s,
+                extensions: block.map(|b| b.extensions).unwrap_or_default(),
                 client_to_server,
                 server_to_client,
                 challenge_sequence,
                 timeout,
                 ends_at,
+                responses: Spent::default(),
             };
             self.handshakes.insert(from, handshake);
             self.next_timers = self.next_timers.min(ends_at);
@@ -156,7 +151,7 @@ impl Server {
 
     /// Processing Connection Response Packets.
     pub(super) fn handle_response(&mut self, now: Instant, from: SocketAddr, sealed: Sealed<'_>) {
-        let Some(handshake) = self.handshakes.get(&from).filter(|h| !h.has_ended(now)) else {
+        let Some(handshake) = self.handshakes.get_mut(now, from) else {
             // A client that has not heard of its slot repeats itself; a keep-alive will tell it.
             let counter = match self.slots.of_address(from) {
                 Some(_) => &mut self.counters.already_connected,
@@ -165,6 +160,11 @@ impl Server {
             *counter += 1;
             return;
         };
+        let own = OWN_RESPONSES.take(&mut handshake.responses, now);
+        if !own || !RESPONSE_OPENS.take(&mut self.response_opens, now) {
+            self.counters.response_over_limit += 1;
+            return;
+        }
         let receive = Cipher::new(&handshake.client_to_server);
         let opened = sealed.open(&receive, self.config.protocol_id).and_then(|body| {
             let (sequence, token) = body.split_first_chunk_mut::<8>()?;
@@ -177,14 +177,20 @@ impl Server {
             self.counters.response_forged += 1;
             return;
         };
-        if self.is_full_for(handshake.client_id, from) {
+        let (client_id, send) = (handshake.client_id, Cipher::new(&handshake.server_to_client));
+        if self.is_full_for(client_id, from) {
             // The handshake stays: should the denial be lost, the next response is denied, too.
-            let send = Cipher::new(&handshake.server_to_client);
             self.counters.denied += 1;
             self.answer(now, from, Kind::Denied, &send, &[]);
             return;
         }
-        let handshake = self.handshakes.remove(&from).expect("it was just there");
+        let handshake = self.handshakes.remove(from).expect("it was just there");
+        // From here on the token is this address's.
+        self.handshakes.remove_token(&handshake.tag);
+        if self.used.enter(handshake.tag, from, handshake.expire_unix_s).is_err() {
+            self.counters.used_tokens_over_limit += 1;
+            return;
+        }
         self.connect(now, from, handshake, receive, challenge.user_data);
     }
 
@@ -197,7 +203,8 @@ impl Server {
         receive: Cipher,
         user_data: Box<[u8; USER_DATA_LEN]>,
     ) {
-        let Handshake { client_id, tag, server_to_client, timeout, .. } = handshake;
+        let Handshake { client_id, tag, client_to_server, server_to_client, timeout, extensions, .. } =
+            handshake;
         for old in [self.slots.of_client(client_id), self.slots.of_address(from)].into_iter().flatten() {
             // Both may be the same session, which then has ended already.
             let Some(session) = self.slots.get(old) else { continue };
@@ -213,6 +220,8 @@ impl Server {
             send: Cipher::new(&server_to_client),
             sequence: SessionSequence::new(self.clock, now),
             replay: ReplayWindow::new(),
+            packets: Spent::default(),
+            extended: Extended::new(extensions, timeout, &client_to_server, &server_to_client),
             timeout,
             received_at: now,
             sent_at: now,

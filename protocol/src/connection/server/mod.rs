@@ -11,25 +11,29 @@
 //! An answer is never longer than its question. A token works from one address, for one session.
 
 mod handshake;
+mod handshakes;
+mod roaming;
 mod slots;
 mod used_tokens;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use ahash::{AHashMap, RandomState};
+use ahash::RandomState;
 
-use self::handshake::Handshake;
+use self::handshakes::Handshakes;
+pub(super) use self::roaming::slow_keep_alive;
 use self::slots::Slots;
 use self::used_tokens::UsedTokens;
 use super::counters::Counters;
 use super::crypto::{Cipher, Key};
 use super::limits::{
-    ANSWER_LEN_MAX, DATAGRAM_LEN_MAX, EVENTS_MAX, FAREWELLS, FAREWELLS_WAITING_MIN, KEEP_ALIVE, KEY_LEN,
-    PACKET_OVERHEAD, PAYLOAD_LEN_MAX, REQUEST_OPENS_MAX, REQUEST_WINDOW, USED_TOKENS_MIN,
-    USED_TOKENS_PER_SLOT, USER_DATA_LEN,
+    ANSWER_LEN_MAX, DATAGRAM_LEN_MAX, EVENTS_MAX, FAREWELLS, FAREWELLS_WAITING_MIN, KEY_LEN, PACKET_OVERHEAD,
+    PACKETS_PER_CLIENT_BURST, PACKETS_PER_CLIENT_S, PAYLOAD_LEN_MAX, REQUESTS_BURST_S,
+    REQUESTS_PER_NETWORK_S, USED_TOKENS_MIN, USED_TOKENS_PER_SLOT, USER_DATA_LEN,
 };
 use super::packet::{Kind, Sealed, seal};
+use super::rate::{NetworkRates, Rate, Spent};
 use super::sequence::{BeforeSlotSequence, SessionSequence, WallClock};
 use super::{SealError, Transmit};
 use crate::time::{Duration, Instant};
@@ -38,6 +42,8 @@ use crate::time::{Duration, Instant};
 const TIMER_STEP: Duration = Duration::from_ms(10);
 /// Expired tokens that are forgotten in one step.
 const FORGET_STEPS: usize = 256;
+/// What is taken of one client.
+const PACKETS: Rate = Rate::new(PACKETS_PER_CLIENT_S, PACKETS_PER_CLIENT_BURST);
 const NEVER: Instant = Instant::from_us(u64::MAX);
 
 /// What a server is told at its start.
@@ -57,6 +63,26 @@ pub struct ServerConfig {
     pub challenge_key: [u8; KEY_LEN],
     /// Fresh random bytes: nobody can choose addresses that collide.
     pub hash_seed: [u8; KEY_LEN],
+    /// What the operator says of the way in.
+    pub limits: HandshakeLimits,
+}
+
+/// What a server's operator knows better than its author.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandshakeLimits {
+    /// Requests from one IPv4 address or IPv6 /64 network whose private token is opened each second; four
+    /// seconds' worth may come at once. Loopback is not limited.
+    pub requests_per_network_s: u32,
+    /// Seconds that every token lives from its making. A token that expires later than so far ahead is
+    /// refused, and so is one that was made before the server started. 0: they live as they like, up to a
+    /// day, and their making cannot be told.
+    pub token_lifetime_s: u64,
+}
+
+impl Default for HandshakeLimits {
+    fn default() -> Self {
+        HandshakeLimits { requests_per_network_s: REQUESTS_PER_NETWORK_S, token_lifetime_s: 0 }
+    }
 }
 
 /// What a datagram was.
@@ -120,10 +146,12 @@ pub struct Server {
     before_slot: BeforeSlotSequence,
     slots: Slots,
     // who is on the way in
-    handshakes: AHashMap<SocketAddr, Handshake>,
+    handshakes: Handshakes,
     used: UsedTokens,
-    opens_left: u32,
-    opens_until: Instant,
+    started_unix_s: u64,
+    requests: NetworkRates,
+    request_opens: Spent,
+    response_opens: Spent,
     // out
     events: VecDeque<Event>,
     answers: VecDeque<Answer>,
@@ -161,6 +189,9 @@ impl Server {
         let (words, _) = config.hash_seed.as_chunks::<8>();
         let [a, b, c, d] = [0, 1, 2, 3].map(|i| u64::from_le_bytes(words[i]));
         let hasher = RandomState::with_seeds(a, b, c, d);
+        let limits = config.limits;
+        let burst = limits.requests_per_network_s.saturating_mul(REQUESTS_BURST_S);
+        let requests = Rate::new(limits.requests_per_network_s, burst);
         let used_max = USED_TOKENS_MIN.max(USED_TOKENS_PER_SLOT * config.clients_max as usize);
         Server {
             clock: WallClock::new(config.unix_s_at_origin),
@@ -169,10 +200,12 @@ impl Server {
             challenge_sequence: 0,
             before_slot: BeforeSlotSequence::new(),
             slots: Slots::new(config.clients_max, hasher.clone()),
-            handshakes: AHashMap::with_hasher(hasher.clone()),
-            used: UsedTokens::new(used_max, hasher),
-            opens_left: REQUEST_OPENS_MAX,
-            opens_until: now + REQUEST_WINDOW,
+            handshakes: Handshakes::new(hasher.clone()),
+            used: UsedTokens::new(used_max, hasher.clone()),
+            started_unix_s: WallClock::new(config.unix_s_at_origin).unix_s(now),
+            requests: NetworkRates::new(requests, hasher),
+            request_opens: Spent::default(),
+            response_opens: Spent::default(),
             events: VecDeque::new(),
             answers: VecDeque::new(),
             keep_alives: VecDeque::new(),
@@ -213,23 +246,33 @@ impl Server {
             self.handle_request(now, from, datagram);
             return Received::Nothing;
         }
+        let asked_len = datagram.len();
         let Some(sealed) = Sealed::parse(datagram) else {
             self.counters.malformed += 1;
             return Received::Nothing;
         };
         match sealed.kind {
             Kind::Response => self.handle_response(now, from, sealed),
-            Kind::KeepAlive | Kind::Payload | Kind::Disconnect => {
-                return self.handle_sealed(now, from, sealed);
+            Kind::Request | Kind::Denied | Kind::Challenge | Kind::PathChallenge => {
+                self.counters.unexpected += 1;
             }
-            Kind::Request | Kind::Denied | Kind::Challenge => self.counters.unexpected += 1,
+            _ => return self.handle_sealed(now, from, asked_len, sealed),
         }
         Received::Nothing
     }
 
     /// NETCODE 1.02, Connected Clients.
-    fn handle_sealed<'a>(&mut self, now: Instant, from: SocketAddr, sealed: Sealed<'a>) -> Received<'a> {
-        let slot = self.slots.of_address(from);
+    fn handle_sealed<'a>(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        asked_len: usize,
+        sealed: Sealed<'a>,
+    ) -> Received<'a> {
+        let slot = match &sealed.connection_id {
+            Some(id) => self.slots.of_connection_id(id),
+            None => self.slots.of_address(from),
+        };
         let Some((slot, session)) = slot.and_then(|slot| Some((slot, self.slots.get_mut(slot)?))) else {
             self.counters.from_nobody += 1;
             return Received::Nothing;
@@ -239,19 +282,41 @@ impl Server {
             self.counters.replayed += 1;
             return Received::Nothing;
         }
-        let Some(body) = sealed.open(&session.receive, self.config.protocol_id) else {
+        // What others send in its name is not held against it: only what it sealed is counted.
+        if !PACKETS.allows(session.packets, now) {
+            self.counters.packets_over_limit += 1;
+            return Received::Nothing;
+        }
+        let Some(cipher) = session.opener(kind) else {
+            self.counters.unexpected += 1;
+            return Received::Nothing;
+        };
+        let Some(body) = sealed.open(cipher, self.config.protocol_id) else {
             self.counters.forged += 1;
             return Received::Nothing;
         };
+        let has_moved = from != session.address && session.replay.is_newest(sequence);
         session.replay.enter(sequence);
-        if kind == Kind::Disconnect {
+        PACKETS.take(&mut session.packets, now);
+        session.shown(kind);
+        if kind.unnamed() == Kind::Disconnect {
             self.counters.left += 1;
             self.end(slot, DisconnectReason::ByPeer, false);
             return Received::Nothing;
         }
         session.received_at = now;
         session.is_confirmed = true;
-        if kind == Kind::Payload { Received::Payload { slot, bytes: body } } else { Received::Nothing }
+        if kind == Kind::PathResponse {
+            self.handle_path_response(now, slot, from, body);
+            return Received::Nothing;
+        }
+        if has_moved {
+            self.challenge_path(now, slot, from, asked_len);
+        }
+        match kind.unnamed() {
+            Kind::Payload | Kind::AesPayload => Received::Payload { slot, bytes: body },
+            _ => Received::Nothing,
+        }
     }
 
     /// Ends sessions that have fallen silent, forgets handshakes and expired tokens, finds who needs a
@@ -265,7 +330,7 @@ impl Server {
             from = slot + 1;
             let Some(session) = self.slots.get(slot) else { continue };
             let is_silent = now >= session.ends_at();
-            let is_quiet = now.since(session.sent_at) >= KEEP_ALIVE;
+            let is_quiet = now.since(session.sent_at) >= session.keep_alive();
             if is_silent {
                 self.counters.timed_out += 1;
                 self.end(slot, DisconnectReason::TimedOut, false);
@@ -276,16 +341,10 @@ impl Server {
                 self.slots.settle(slot);
             }
         }
-        let mut first_end = NEVER;
-        let before = self.handshakes.len();
-        self.handshakes.retain(|_, handshake| {
-            let stays = !handshake.has_ended(now);
-            first_end = if stays { first_end.min(handshake.ends_at()) } else { first_end };
-            stays
-        });
-        self.counters.handshakes_expired += (before - self.handshakes.len()) as u64;
+        let (ended, first_end) = self.handshakes.forget_ended(now);
+        self.counters.handshakes_expired += ended as u64;
         self.used.forget_expired(self.clock.unix_s(now), FORGET_STEPS);
-        self.next_timers = self.slots.first_due_at().min(first_end).max(now + TIMER_STEP);
+        self.next_timers = self.slots.first_due_at().min(first_end.unwrap_or(NEVER)).max(now + TIMER_STEP);
     }
 
     /// The next coming or going.
@@ -350,7 +409,8 @@ impl Server {
         }
         let sequence = session.sequence.take().ok_or(SealError::Exhausted)?;
         let address = session.address;
-        let bytes = seal(Kind::Payload, sequence, &session.send, self.config.protocol_id, parts, out);
+        let (kind, cipher) = session.payload_sealer();
+        let bytes = seal(kind, sequence, cipher, self.config.protocol_id, parts, out);
         debug_assert_eq!(bytes, needed);
         session.sent_at = now;
         if !session.is_confirmed {

@@ -10,8 +10,10 @@ use std::net::SocketAddr;
 
 use ahash::{AHashMap, RandomState};
 
+use super::roaming::Extended;
 use crate::connection::crypto::{Cipher, Tag};
-use crate::connection::limits::KEEP_ALIVE;
+use crate::connection::extension::ConnectionIdBytes;
+use crate::connection::rate::Spent;
 use crate::connection::replay::ReplayWindow;
 use crate::connection::sequence::SessionSequence;
 use crate::time::{Duration, Instant};
@@ -26,6 +28,10 @@ pub(super) struct Session {
     pub send: Cipher,
     pub sequence: SessionSequence,
     pub replay: ReplayWindow,
+    /// Packets that were taken of it.
+    pub packets: Spent,
+    /// What its token allows beyond the standard.
+    pub extended: Option<Box<Extended>>,
     /// `None` for a token that names no timeout.
     pub timeout: Option<Duration>,
     pub received_at: Instant,
@@ -42,9 +48,13 @@ impl Session {
         self.timeout.map_or(Instant::from_us(u64::MAX), |timeout| self.received_at + timeout)
     }
 
+    fn connection_id(&self) -> Option<ConnectionIdBytes> {
+        self.extended.as_ref()?.connection_id
+    }
+
     /// When it next needs attention if nothing happens.
     fn due_at(&self) -> Instant {
-        self.ends_at().min(self.sent_at + KEEP_ALIVE)
+        self.ends_at().min(self.sent_at + self.keep_alive())
     }
 }
 
@@ -56,6 +66,7 @@ pub(super) struct Slots {
     free: BinaryHeap<Reverse<u32>>,
     by_address: AHashMap<SocketAddr, u32>,
     by_client: AHashMap<u64, u32>,
+    by_connection_id: AHashMap<ConnectionIdBytes, u32>,
     sessions_max: u32,
 }
 
@@ -66,7 +77,8 @@ impl Slots {
             due: Vec::new(),
             free: BinaryHeap::new(),
             by_address: AHashMap::with_hasher(hasher.clone()),
-            by_client: AHashMap::with_hasher(hasher),
+            by_client: AHashMap::with_hasher(hasher.clone()),
+            by_connection_id: AHashMap::with_hasher(hasher),
             sessions_max,
         }
     }
@@ -98,6 +110,10 @@ impl Slots {
         self.by_address.get(&address).copied()
     }
 
+    pub fn of_connection_id(&self, id: &ConnectionIdBytes) -> Option<u32> {
+        self.by_connection_id.get(id).copied()
+    }
+
     pub fn of_client(&self, client_id: u64) -> Option<u32> {
         self.by_client.get(&client_id).copied()
     }
@@ -115,6 +131,10 @@ impl Slots {
         );
         let of_address = self.by_address.insert(session.address, slot);
         let of_client = self.by_client.insert(session.client_id, slot);
+        // Should two have the same, which takes luck, the later one is known by its address alone.
+        if let Some(id) = session.connection_id() {
+            self.by_connection_id.entry(id).or_insert(slot);
+        }
         debug_assert_eq!((of_address, of_client), (None, None));
         self.due[slot as usize] = session.due_at();
         self.sessions[slot as usize] = Some(Box::new(session));
@@ -125,10 +145,32 @@ impl Slots {
     pub fn remove(&mut self, slot: u32) -> Option<Session> {
         let session = *self.sessions.get_mut(slot as usize)?.take()?;
         self.due[slot as usize] = Instant::from_us(u64::MAX);
-        self.by_address.remove(&session.address);
+        // Another session may have been found at the address since.
+        if self.of_address(session.address) == Some(slot) {
+            self.by_address.remove(&session.address);
+        }
         self.by_client.remove(&session.client_id);
+        if let Some(id) = session.connection_id().filter(|id| self.of_connection_id(id) == Some(slot)) {
+            self.by_connection_id.remove(&id);
+        }
         self.free.push(Reverse(slot));
         Some(session)
+    }
+
+    /// Moves a session to another address; says whether it could. An address of a session that is known by
+    /// nothing else stays that one's.
+    pub fn move_to(&mut self, slot: u32, address: SocketAddr) -> bool {
+        let other = self.of_address(address).filter(|other| *other != slot);
+        if other.and_then(|o| self.get(o)).is_some_and(|other| other.connection_id().is_none()) {
+            return false;
+        }
+        let Some(session) = self.get_mut(slot) else { return false };
+        let before = std::mem::replace(&mut session.address, address);
+        if self.of_address(before) == Some(slot) {
+            self.by_address.remove(&before);
+        }
+        self.by_address.insert(address, slot);
+        true
     }
 
     /// The first slot at or behind `from` that may need attention.
@@ -155,6 +197,8 @@ impl Slots {
 mod tests {
     use super::*;
     use crate::connection::crypto::Key;
+    use crate::connection::extension::Extensions;
+    use crate::connection::limits::KEEP_ALIVE;
     use crate::connection::sequence::WallClock;
 
     fn session(client_id: u64, port: u16, now: Instant) -> Session {
@@ -166,6 +210,8 @@ mod tests {
             send: Cipher::new(&Key([2; 32])),
             sequence: SessionSequence::new(WallClock::new(0), now),
             replay: ReplayWindow::new(),
+            packets: Spent::default(),
+            extended: None,
             timeout: Some(Duration::from_secs(5)),
             received_at: now,
             sent_at: now,
@@ -204,6 +250,51 @@ mod tests {
         assert_eq!((slots.of_address(address), slots.of_client(42)), (Some(slot), Some(slot)));
         slots.remove(slot);
         assert_eq!((slots.of_address(address), slots.of_client(42)), (None, None));
+    }
+
+    /// A session that has a connection id, made of `key`.
+    fn roaming(client_id: u64, port: u16, key: u8) -> Session {
+        let key = Key([key; 32]);
+        let extended = Extended::new(Extensions::ALL, None, &key, &key);
+        Session { extended, ..session(client_id, port, Instant::ZERO) }
+    }
+
+    #[test]
+    fn a_session_that_moves_is_found_where_it_is_and_leaves_nothing() {
+        let mut slots = slots(4);
+        let slot = slots.insert(roaming(1, 1, 1));
+        let id = slots.get(slot).unwrap().connection_id().unwrap();
+        let [old, new] = [1, 2].map(|port| SocketAddr::from(([10, 0, 0, 1], port)));
+        assert!(slots.move_to(slot, new));
+        assert_eq!([slots.of_address(old), slots.of_address(new)], [None, Some(slot)]);
+        assert_eq!(slots.of_connection_id(&id), Some(slot));
+        slots.remove(slot);
+        assert_eq!((slots.of_address(new), slots.of_connection_id(&id)), (None, None));
+    }
+
+    #[test]
+    fn sessions_may_swap_addresses_unless_one_is_known_by_its_address_alone() {
+        let mut slots = slots(4);
+        let [a, b] = [slots.insert(roaming(1, 1, 1)), slots.insert(roaming(2, 2, 2))];
+        let plain = slots.insert(session(3, 3, Instant::ZERO));
+        let at = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        assert!(slots.move_to(a, at(2)) && slots.move_to(b, at(1)));
+        assert_eq!([1, 2, 3].map(|port| slots.of_address(at(port))), [Some(b), Some(a), Some(plain)]);
+        assert!(!slots.move_to(a, at(3)));
+        assert_eq!(slots.get(a).unwrap().address, at(2));
+        // Who was overtaken and then ends takes nobody's address along.
+        assert!(slots.move_to(b, at(2)));
+        slots.remove(a);
+        assert_eq!(slots.of_address(at(2)), Some(b));
+    }
+
+    #[test]
+    fn two_with_the_same_connection_id_stay_apart() {
+        let mut slots = slots(4);
+        let [a, b] = [slots.insert(roaming(1, 1, 1)), slots.insert(roaming(2, 2, 1))];
+        let id = slots.get(a).unwrap().connection_id().unwrap();
+        slots.remove(b);
+        assert_eq!(slots.of_connection_id(&id), Some(a));
     }
 
     #[test]

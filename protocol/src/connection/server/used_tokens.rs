@@ -1,14 +1,16 @@
 //! Which tokens have been used, by whom, and whether their session is over.
 //!
-//! A token belongs to the address that first showed it (NETCODE 1.02, Processing Connection Requests), so
-//! that one token copied on its way cannot fill the table of handshakes. Once its session has ended it is
-//! refused for good. An entry is forgotten only when its token has expired; when there is no room, the new
-//! token is refused, never an old one forgotten.
+//! A token is used when its challenge has been answered: from then on it belongs to the address that
+//! answered, and once its session has ended it is refused for good. Until then it is anybody's who shows
+//! it, from a few addresses at a time ([`super::handshakes`]). An entry is forgotten only when its token
+//! has expired; when there is no room, the new token is refused, never an old one forgotten.
 //!
-//! The store does not outlive the process. Tokens from before its start cannot be told from others, as a
-//! request does not carry the time of its making; what such a token must not allow is prevented elsewhere:
-//! a recorded session cannot be replayed, since challenges of another process are worthless, and no nonce
-//! repeats, since sequences start at the clock.
+//! The store does not outlive the process. An extended token says when it was made
+//! ([`crate::connection::extension`]), and one from before the start is refused. A standard token does not;
+//! where all live equally long ([`super::HandshakeLimits::token_lifetime_s`]), their expiry tells it. Where
+//! they do not, what such a token must not allow is prevented elsewhere: a recorded session cannot be
+//! replayed, since challenges of another process are worthless, and no nonce repeats, since sequences start
+//! at the clock.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -17,15 +19,13 @@ use ahash::{AHashMap, RandomState};
 
 use crate::connection::crypto::Tag;
 
-/// What is known of a token that an address shows.
+/// What is known of a token that somebody shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Nobody has used it.
     Unused,
-    /// This address has, and may again.
-    Own,
-    /// Another address has.
-    Foreign,
+    /// This address has a session with it.
+    InUse(SocketAddr),
     /// Its session has ended.
     Ended,
 }
@@ -52,25 +52,36 @@ impl UsedTokens {
         UsedTokens { by_tag: AHashMap::with_hasher(hasher), by_expiry: BTreeSet::new(), tokens_max }
     }
 
-    /// What is known of the token with this tag, shown by `address`.
-    pub fn standing(&self, tag: &Tag, address: SocketAddr) -> Standing {
+    /// What is known of the token with this tag.
+    pub fn standing(&self, tag: &Tag) -> Standing {
         match self.by_tag.get(tag) {
             None => Standing::Unused,
             Some(used) if used.has_ended => Standing::Ended,
-            Some(used) if used.address == address => Standing::Own,
-            Some(_) => Standing::Foreign,
+            Some(used) => Standing::InUse(used.address),
         }
     }
 
-    /// Binds an unused token to an address.
+    /// Whether there is no room for one more.
+    pub fn is_full(&self) -> bool {
+        self.by_tag.len() >= self.tokens_max
+    }
+
+    /// Binds an unused token to the address that answered its challenge.
     pub fn enter(&mut self, tag: Tag, address: SocketAddr, expire_unix_s: u64) -> Result<(), Full> {
-        debug_assert_eq!(self.standing(&tag, address), Standing::Unused);
-        if self.by_tag.len() >= self.tokens_max {
+        debug_assert_eq!(self.standing(&tag), Standing::Unused);
+        if self.is_full() {
             return Err(Full);
         }
         self.by_tag.insert(tag, Used { address, has_ended: false });
         self.by_expiry.insert((expire_unix_s, tag));
         Ok(())
+    }
+
+    /// The token's session has moved.
+    pub fn rebind(&mut self, tag: &Tag, address: SocketAddr) {
+        if let Some(used) = self.by_tag.get_mut(tag) {
+            used.address = address;
+        }
     }
 
     /// The token's session is over. One that has expired meanwhile needs no mark.
@@ -107,16 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_belongs_to_its_first_address_until_its_session_ends() {
+    fn a_token_belongs_to_its_address_until_its_session_ends() {
         let mut used = store(8);
         let tag = [1; 16];
-        assert_eq!(used.standing(&tag, address(1)), Standing::Unused);
+        assert_eq!(used.standing(&tag), Standing::Unused);
         used.enter(tag, address(1), 100).unwrap();
-        assert_eq!(used.standing(&tag, address(1)), Standing::Own);
-        assert_eq!(used.standing(&tag, address(2)), Standing::Foreign);
+        assert_eq!(used.standing(&tag), Standing::InUse(address(1)));
         used.end(&tag);
-        assert_eq!(used.standing(&tag, address(1)), Standing::Ended);
-        assert_eq!(used.standing(&tag, address(2)), Standing::Ended);
+        assert_eq!(used.standing(&tag), Standing::Ended);
     }
 
     #[test]
@@ -126,8 +135,7 @@ mod tests {
             used.enter([n; 16], address(1), expiry).unwrap();
         }
         used.forget_expired(100, 2);
-        let known =
-            |used: &UsedTokens| [1, 2, 3, 4].map(|n| used.standing(&[n; 16], address(1)) == Standing::Own);
+        let known = |used: &UsedTokens| [1, 2, 3, 4].map(|n| used.standing(&[n; 16]) != Standing::Unused);
         assert_eq!(known(&used), [false, false, true, true]);
         used.forget_expired(100, 100);
         assert_eq!(known(&used), [false, false, true, false]);
@@ -138,7 +146,7 @@ mod tests {
         let mut used = store(1);
         used.enter([1; 16], address(1), 100).unwrap();
         assert_eq!(used.enter([2; 16], address(1), 200), Err(Full));
-        assert_eq!(used.standing(&[1; 16], address(1)), Standing::Own);
+        assert_eq!(used.standing(&[1; 16]), Standing::InUse(address(1)));
         used.forget_expired(100, 1);
         assert_eq!(used.enter([2; 16], address(1), 200), Ok(()));
     }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::limits::HANDSHAKES_MAX;
+use super::super::limits::{HANDSHAKES_MAX, USER_DATA_LEN};
 use super::*;
 
 /// A line that does to each datagram what the next fate says.
@@ -138,9 +138,49 @@ proptest! {
         prop_assert!(server.handshakes() <= 1);
     }
 
+    /// Copies, altered copies, reflections and noise, from its own and from other addresses: an extended
+    /// session stays, where it is, and hears nothing twice.
+    #[test]
+    fn a_session_with_a_connection_id_is_moved_by_nobody_else(
+        tricks in prop::collection::vec(
+            (0usize..5, 1u16..5, any::<prop::sample::Index>(), any::<u8>(), 0u8..16), 1..80)
+    ) {
+        let mut server = server(4);
+        let params = TokenParams { user_data: [0; USER_DATA_LEN], ..params(42, &[SERVER]) };
+        let token = ConnectToken::mint_extended(&params, Extensions::ALL, &PRIVATE_KEY, [1; 24], [2; 32], [3; 32]);
+        let mut client = Client::new(at(0), 1_000, &token.unwrap()).unwrap();
+        exchange(&mut server, &mut client, address(1), at(0));
+        let mut heard = std::collections::BTreeSet::new();
+        for (step, (trick, from, index, value, kind)) in tricks.into_iter().enumerate() {
+            let now = at(step as u64 * 7);
+            let honest = say(&mut client, now, &(step as u64).to_le_bytes());
+            let mut sent = match trick {
+                0 => vec![(address(1), honest.clone()), (address(from), honest)],
+                1 => vec![(address(from), honest.clone()), (address(1), honest)],
+                2 => vec![(address(from), altered(honest.clone(), index, value)), (address(1), honest)],
+                3 => vec![(address(from), say_down(&mut server, now, 0, b"reflected")), (address(1), honest)],
+                _ => vec![(address(from), vec![0x80 | kind; index.index(1_300)]), (address(1), honest)],
+            };
+            for (from, datagram) in &mut sent {
+                if let Received::Payload { bytes, .. } = server.handle(now, *from, datagram) {
+                    prop_assert!(heard.insert(bytes.to_vec()), "heard twice");
+                }
+            }
+            for (to, mut datagram) in sent_by_server(&mut server, now) {
+                // Only what is sent to where it is reaches the client.
+                if to == address(1) {
+                    client.handle(now, server_address(), &mut datagram);
+                }
+            }
+        }
+        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        prop_assert_eq!(server.seal(at(1_000), 0, &[b"x"], &mut buffer).unwrap().0, address(1));
+        prop_assert_eq!((server.connected(), server.counters().moved), (1, 0));
+    }
+
     #[test]
     fn random_bytes_never_panic(
-        datagrams in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..1_300), 0u16..4, 0u8..7), 1..40)
+        datagrams in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..1_300), 0u16..4, 0u8..16), 1..40)
     ) {
         let mut server = server(4);
         let mut clients = [client(1, 1), connected(&mut server, 42, 2, address(1), at(0))];

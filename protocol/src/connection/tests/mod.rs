@@ -1,9 +1,14 @@
 //! Both sides together, in virtual time: what the tests of the way in, of sessions and of hostile lines
 //! share.
 
+mod abuse;
+mod extensions;
 mod handshake;
 mod hostile;
 mod session;
+mod vectors;
+
+pub(crate) use vectors::VECTORS;
 
 use std::net::SocketAddr;
 
@@ -26,6 +31,10 @@ fn server_address() -> SocketAddr {
 }
 
 fn server(clients_max: u32) -> Server {
+    server_with(clients_max, HandshakeLimits::default())
+}
+
+fn server_with(clients_max: u32, limits: HandshakeLimits) -> Server {
     let config = ServerConfig {
         protocol_id: 7,
         private_key: PRIVATE_KEY,
@@ -34,6 +43,7 @@ fn server(clients_max: u32) -> Server {
         unix_s_at_origin: 1_000,
         challenge_key: [5; KEY_LEN],
         hash_seed: [6; KEY_LEN],
+        limits,
     };
     Server::new(config, at(0))
 }

@@ -1,0 +1,108 @@
+//! What a connected idle client takes of the server's memory, over all layers, counted by an allocator.
+
+#[path = "common/puppets.rs"]
+mod puppets;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ninefold::config::Config;
+use ninefold_client::protocol::connection::{
+    Client, ConnectToken, DATAGRAM_BYTES_MAX, Extensions, HandshakeLimits, Server, ServerConfig, TokenParams,
+};
+use ninefold_client::protocol::time::{Duration, Instant};
+use ninefold_client::world::BspWorld;
+use puppets::Stage;
+
+const SERVER: &str = "203.0.113.9:40000";
+const CLIENTS: u32 = 2_000;
+/// What the design allows over all layers.
+const BYTES_PER_CLIENT_MAX: u64 = 16 << 10;
+
+/// Bytes that are still allocated when `make` is done and what it made is kept.
+fn bytes_kept<T>(make: impl FnOnce() -> T) -> u64 {
+    let mut made = None;
+    let allocated = allocation_counter::measure(|| made = Some(make()));
+    drop(made);
+    u64::try_from(allocated.bytes_current).expect("more is made than dropped")
+}
+
+/// The connection layer with so many clients, each with a session of its own and all extensions.
+fn connections(clients: u32) -> Server {
+    let address: SocketAddr = SERVER.parse().unwrap();
+    let config = ServerConfig {
+        protocol_id: 1,
+        private_key: [1; 32],
+        public_addresses: vec![address],
+        clients_max: CLIENTS,
+        unix_s_at_origin: 1_000,
+        challenge_key: [2; 32],
+        hash_seed: [3; 32],
+        limits: HandshakeLimits::default(),
+    };
+    let mut server = Server::new(config, Instant::ZERO);
+    let mut buffer = [0; DATAGRAM_BYTES_MAX];
+    for n in 0..clients {
+        let now = Instant::ZERO + Duration::from_ms(u64::from(n));
+        let params = TokenParams {
+            protocol_id: 1,
+            client_id: n.into(),
+            create_unix_s: 1_000,
+            expire_unix_s: 1_600,
+            timeout_s: 0,
+            server_addresses: vec![address],
+            user_data: [0; 256],
+        };
+        let mut nonce = [0; 24];
+        nonce[..4].copy_from_slice(&n.to_le_bytes());
+        // Its connection id follows from its key.
+        let mut up = [5; 32];
+        up[..4].copy_from_slice(&n.to_le_bytes());
+        let token =
+            ConnectToken::mint_extended(&params, Extensions::ALL, &[1; 32], nonce, up, [6; 32]).unwrap();
+        let mut client = Client::new(now, 1_000, &token).unwrap();
+        let [a, b, c, d] = (0x0a00_0000 + n).to_be_bytes();
+        let from = SocketAddr::from(([a, b, c, d], 5_000));
+        for _ in 0..3 {
+            while let Some(t) = client.poll_transmit(now, &mut buffer) {
+                server.handle(now, from, &mut buffer[..t.bytes]);
+            }
+            while let Some(t) = server.poll_transmit(now, &mut buffer) {
+                if t.to == from {
+                    client.handle(now, address, &mut buffer[..t.bytes]);
+                }
+            }
+        }
+        while server.poll_event().is_some() {}
+        server.handle_timeout(now);
+    }
+    assert_eq!(server.connected(), clients as usize, "{:?}", server.counters());
+    server
+}
+
+/// The tick with so many clients that stand still with their rings whole.
+fn world(clients: u32) -> Stage {
+    let config = Config { spawn_radius_chunks: 0, ..Config::default() };
+    let mut stage = Stage::new(config.rules(0), Arc::new(BspWorld::new(9)), 1);
+    // The first one has the chunks made, which all share.
+    stage.join();
+    stage.steps(30);
+    for _ in 0..clients {
+        stage.join();
+    }
+    stage.steps(120);
+    assert!(stage.puppets.iter().all(|p| p.chunks.len() == 9));
+    assert_eq!(stage.tick.clients(), clients as usize + 1);
+    stage.puppets = Vec::new();
+    stage
+}
+
+#[test]
+fn a_connected_idle_client_takes_less_than_16_kib_over_all_layers() {
+    let per_client = |full: u64, empty: u64| full.saturating_sub(empty) / u64::from(CLIENTS);
+    let connection = per_client(bytes_kept(|| connections(CLIENTS)), bytes_kept(|| connections(0)));
+    let world = per_client(bytes_kept(|| world(CLIENTS)), bytes_kept(|| world(0)));
+    println!("per connected idle client: connection {connection} bytes, link and world {world} bytes");
+    assert!(connection > 500 && world > 500, "something was not counted: {connection}, {world}");
+    assert!(connection + world <= BYTES_PER_CLIENT_MAX, "{connection} + {world} bytes");
+}
