@@ -60,6 +60,8 @@ pub const TOKEN_LIFETIME_S_MAX: u64 = 24 * 60 * 60;
 pub const USED_TOKENS_MIN: usize = 65_536;
 /// Used tokens that are remembered for each slot.
 pub const USED_TOKENS_PER_SLOT: usize = 8;
+/// Expired tokens that are forgotten in one step.
+pub const FORGET_STEPS: usize = 256;
 /// Private tokens that are opened within [`REQUEST_WINDOW`], for all addresses together.
 pub const REQUEST_OPENS_MAX: u32 = 2_000;
 /// How long [`REQUEST_OPENS_MAX`] must last.

@@ -9,16 +9,16 @@ use std::net::SocketAddr;
 
 use super::slots::Session;
 use super::used_tokens::Standing;
-use super::{Answer, DisconnectReason, Event, FORGET_STEPS, Server};
+use super::{Answer, DisconnectReason, Event, Server};
 use crate::connection::crypto::{Cipher, Key, Tag};
 use crate::connection::limits::{
     ANSWER_LEN_MAX, ANSWERS_MAX, CHALLENGE_TOKEN_LEN, HANDSHAKE_TIME_MAX, HANDSHAKES_MAX, KEEP_ALIVE,
-    REQUEST_OPENS_MAX, REQUEST_WINDOW, TOKEN_LIFETIME_S_MAX, USER_DATA_LEN, VERSION,
+    REQUEST_OPENS_MAX, REQUEST_WINDOW, USER_DATA_LEN,
 };
 use crate::connection::packet::{Kind, Request, Sealed, seal};
 use crate::connection::replay::ReplayWindow;
 use crate::connection::sequence::SessionSequence;
-use crate::connection::token::{ChallengeToken, PrivateToken, TokenError, tag_of};
+use crate::connection::token::{ChallengeToken, PrivateToken};
 use crate::time::{Duration, Instant};
 
 /// An address that was sent a challenge.
@@ -51,46 +51,19 @@ impl Server {
             self.counters.malformed += 1;
             return;
         };
-        let unix_s = self.clock.unix_s(now);
-        let Request { version, protocol_id, expire_unix_s, nonce, private_token } = request;
-        if version != VERSION || protocol_id != self.config.protocol_id {
-            self.counters.request_protocol += 1;
-            return;
-        }
-        if expire_unix_s <= unix_s || expire_unix_s - unix_s > TOKEN_LIFETIME_S_MAX {
-            self.counters.request_expired += 1;
-            return;
-        }
-        let tag = tag_of(private_token);
-        let standing = self.used.standing(&tag, from);
-        if matches!(standing, Standing::Foreign | Standing::Ended) {
-            self.counters.request_used_token += 1;
-            return;
-        }
-        if self.is_in_with(from, &tag) {
-            self.counters.already_connected += 1;
-            return;
-        }
-        if !self.may_open(now) {
-            self.counters.request_over_limit += 1;
-            return;
-        }
-        let key = &self.private_key;
-        match PrivateToken::open(private_token, key, protocol_id, expire_unix_s, &nonce) {
-            Ok(token) => self.take_token(now, from, token, tag, expire_unix_s),
-            Err(TokenError::NotAuthentic) => self.counters.request_forged += 1,
-            Err(_) => self.counters.request_malformed_token += 1,
+        if let Ok((token, tag)) = self.examine(now, from, request) {
+            self.take_token(now, from, token, tag);
         }
     }
 
     /// Whether this address has a session that began with this token.
-    fn is_in_with(&self, from: SocketAddr, tag: &Tag) -> bool {
+    pub(super) fn is_in_with(&self, from: SocketAddr, tag: &Tag) -> bool {
         let session = self.slots.of_address(from).and_then(|slot| self.slots.get(slot));
         session.is_some_and(|session| session.tag == *tag)
     }
 
     /// Whether one more private token is opened now.
-    fn may_open(&mut self, now: Instant) -> bool {
+    pub(super) fn may_open(&mut self, now: Instant) -> bool {
         if now >= self.opens_until {
             (self.opens_left, self.opens_until) = (REQUEST_OPENS_MAX, now + REQUEST_WINDOW);
         }
@@ -99,25 +72,7 @@ impl Server {
         may
     }
 
-    fn take_token(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        token: PrivateToken,
-        tag: Tag,
-        expire_unix_s: u64,
-    ) {
-        if !token.server_addresses.iter().any(|a| self.config.public_addresses.contains(a)) {
-            self.counters.request_other_server += 1;
-            return;
-        }
-        self.used.forget_expired(self.clock.unix_s(now), FORGET_STEPS);
-        if self.used.standing(&tag, from) == Standing::Unused
-            && self.used.enter(tag, from, expire_unix_s).is_err()
-        {
-            self.counters.used_tokens_over_limit += 1;
-            return;
-        }
+    fn take_token(&mut self, now: Instant, from: SocketAddr, token: PrivateToken, tag: Tag) {
         let cipher = Cipher::new(&token.server_to_client);
         if self.is_full_for(token.client_id, from) {
             self.counters.denied += 1;
@@ -165,6 +120,11 @@ impl Server {
             *counter += 1;
             return;
         };
+        if self.used.standing(&handshake.tag, from) == Standing::Ended {
+            // Shown on another carrier since: a token is for one session.
+            self.counters.request_used_token += 1;
+            return;
+        }
         let receive = Cipher::new(&handshake.client_to_server);
         let opened = sealed.open(&receive, self.config.protocol_id).and_then(|body| {
             let (sequence, token) = body.split_first_chunk_mut::<8>()?;
