@@ -10,8 +10,7 @@ use ninefold_protocol::time::Instant;
 use zerocopy::IntoBytes;
 
 use super::{Pick, Plan};
-use crate::carrier::lane;
-use crate::carrier::{ConnectionId, Departure};
+use crate::carrier::{ConnectionId, Departure, Departures};
 use crate::sending::Token;
 use crate::session::{Session, Sessions, Stage};
 use crate::telemetry::Counters;
@@ -24,7 +23,7 @@ pub fn egress(
     now: Instant,
     plan: &Plan,
     sessions: &mut Sessions,
-    departures: &mut lane::Sender<Departure>,
+    departures: &mut Departures,
     departed: &mut Vec<Session>,
     counters: &mut Counters,
 ) {
@@ -48,7 +47,7 @@ fn send_control(
     now: Instant,
     session: &mut Session,
     mut positions: &[u8],
-    departures: &mut lane::Sender<Departure>,
+    departures: &mut Departures,
     counters: &mut Counters,
 ) {
     let mut buffer = [0; PACKET_BYTES_MAX];
@@ -56,7 +55,7 @@ fn send_control(
         if positions.is_empty() && !session.link.wants_to_send() {
             return;
         }
-        if departures.room(PACKET_BYTES_MAX) == 0 {
+        if departures.room(session.connection, PACKET_BYTES_MAX) == 0 {
             counters.egress_skipped += 1;
             return;
         }
@@ -74,7 +73,7 @@ fn send_fragment(
     now: Instant,
     session: &mut Session,
     pick: Pick,
-    departures: &mut lane::Sender<Departure>,
+    departures: &mut Departures,
     counters: &mut Counters,
 ) {
     let mut buffer = [0; PACKET_BYTES_MAX];
@@ -91,7 +90,7 @@ fn hand_over(
     connection: ConnectionId,
     head: &[u8],
     tail: Bytes,
-    departures: &mut lane::Sender<Departure>,
+    departures: &mut Departures,
     counters: &mut Counters,
 ) {
     counters.packets_out += 1;

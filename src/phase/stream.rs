@@ -9,23 +9,23 @@ use smallvec::SmallVec;
 
 use super::generate::distance_squared;
 use super::{Pick, Plan};
+use crate::carrier::Rooms;
 use crate::rules::Rules;
 use crate::session::{Session, Sessions};
 use crate::telemetry::Counters;
 use crate::view::SENDINGS_MAX;
 use ninefold_world::CHUNK_UNITS;
 
-/// Picks fragments. `room` is how many packets the carrier takes beside one for each client.
+/// Picks fragments. `rooms` is how many packets each carrier takes beside one for each client.
 pub fn stream(
     tick: u64,
     rules: &Rules,
-    room: usize,
+    rooms: &mut Rooms,
     sessions: &mut Sessions,
     plan: &mut Plan,
     counters: &mut Counters,
 ) {
     let Plan { clients, picks, .. } = plan;
-    let mut room = room;
     let first = if clients.is_empty() { 0 } else { tick as usize % clients.len() };
     let (after, before) = clients.split_at_mut(first);
     for planned in before.iter_mut().chain(after) {
@@ -34,10 +34,11 @@ pub fn stream(
         if session.view.has_waiting() {
             let in_flight = session.link.bytes_in_flight();
             let allowed = rules.in_flight_bytes_max.saturating_sub(in_flight) / PACKET_BYTES_MAX;
-            pick_for(rules, session, allowed.min(room), picks, counters);
+            let allowed = allowed.min(session.carrier_room).min(*rooms.of(session.connection));
+            pick_for(rules, session, allowed, picks, counters);
         }
         planned.picks = start..picks.len();
-        room -= planned.picks.len();
+        *rooms.of(session.connection) -= planned.picks.len();
     }
 }
 

@@ -17,10 +17,16 @@ pub struct Live {
     pub chunks_generated: AtomicU64,
     /// Chunks that clients acknowledged whole.
     pub chunks_delivered: AtomicU64,
-    /// Datagrams received.
+    /// Datagrams received over UDP.
     pub datagrams_in: AtomicU64,
-    /// Datagrams sent.
+    /// Datagrams sent over UDP.
     pub datagrams_out: AtomicU64,
     /// Bytes of those.
     pub bytes_out: AtomicU64,
+    /// Datagrams received over QUIC.
+    pub quic_datagrams_in: AtomicU64,
+    /// Datagrams sent over QUIC.
+    pub quic_datagrams_out: AtomicU64,
+    /// Bytes of those.
+    pub quic_bytes_out: AtomicU64,
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ninefold::carrier::{self, Arrival, CarrierEnd, ConnectionId, Departure, TickEnd};
+use ninefold::carrier::{self, Arrival, Carrier, CarrierEnd, ConnectionId, Departure, TickEnd};
 use ninefold::chunk::{ChunkLimits, ChunkService, Inline};
 use ninefold::rules::Rules;
 use ninefold::telemetry::TickTimes;
@@ -93,7 +93,7 @@ impl Stage {
     /// Brings a client in; it greets with the next step.
     pub fn join(&mut self) -> usize {
         let index = self.puppets.len();
-        let connection = ConnectionId { slot: index as u32, generation: 1 };
+        let connection = ConnectionId { slot: index as u32, generation: 1, carrier: Carrier::Udp };
         let arrival = Arrival::Connected { connection, client_id: index as u64 };
         self.carrier.arrivals.push(arrival, &[]).expect("the lane has room");
         let mut link = Link::new(self.now);
