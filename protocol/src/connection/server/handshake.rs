@@ -160,8 +160,10 @@ impl Server {
         let Handshake { client_id, tag, server_to_client, timeout, .. } = handshake;
         for old in [self.slots.of_client(client_id), self.slots.of_address(from)].into_iter().flatten() {
             // Both may be the same session, which then has ended already.
-            let Some(session) = self.slots.get(old) else { continue };
-            let is_elsewhere = session.address != from;
+            if !self.slots.is_taken(old) {
+                continue;
+            }
+            let is_elsewhere = self.slots.get(old).is_some_and(|session| session.address != from);
             self.counters.replaced += 1;
             self.end(old, DisconnectReason::Replaced, is_elsewhere);
         }

@@ -118,6 +118,10 @@ impl Slots {
         self.occupants.len() as u32
     }
 
+    pub fn is_taken(&self, slot: u32) -> bool {
+        self.occupants.get(slot as usize).is_some_and(Option::is_some)
+    }
+
     pub fn get(&self, slot: u32) -> Option<&Session> {
         match self.occupants.get(slot as usize)?.as_ref()? {
             Occupant::Session(session) => Some(session),
