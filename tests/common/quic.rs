@@ -77,13 +77,19 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let mut transport = TransportConfig::default();
-        transport.initial_mtu(1_232);
+        transport.initial_mtu(1_232).initial_rtt(std::time::Duration::from_millis(150));
         Setup { alpn: QUIC_ALPN, id_bytes: 2, udp_payload_max: 1_472, transport }
     }
 }
 
 /// An endpoint with a socket of its own that trusts this fingerprint.
 pub fn endpoint(fingerprint: Fingerprint, setup: Setup) -> Endpoint {
+    let _entered = RUNTIME.enter();
+    endpoint_here(fingerprint, setup)
+}
+
+/// The same on the runtime that this is called on.
+pub fn endpoint_here(fingerprint: Fingerprint, setup: Setup) -> Endpoint {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -98,7 +104,6 @@ pub fn endpoint(fingerprint: Fingerprint, setup: Setup) -> Endpoint {
     let id_bytes = setup.id_bytes;
     endpoint_config.cid_generator(move || Box::new(RandomConnectionIdGenerator::new(id_bytes)));
     endpoint_config.max_udp_payload_size(setup.udp_payload_max).unwrap();
-    let _entered = RUNTIME.enter();
     let mut endpoint = Endpoint::new(endpoint_config, None, socket(), Arc::new(TokioRuntime)).unwrap();
     endpoint.set_default_client_config(config);
     endpoint
@@ -106,7 +111,9 @@ pub fn endpoint(fingerprint: Fingerprint, setup: Setup) -> Endpoint {
 
 /// A socket on loopback.
 pub fn socket() -> std::net::UdpSocket {
-    std::net::UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap()
+    let socket = std::net::UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
+    socket
 }
 
 /// A bare connection to a server.

@@ -8,7 +8,7 @@ use ninefold_protocol::time::{Duration, Instant};
 use quinn::{Connection, ConnectionStats, SendDatagramError, VarInt};
 
 use super::report::{Counted, QuicReport};
-use super::transport::{ROOM_PACKETS_MAX, SEND_BUFFER_BYTES, room};
+use super::transport::{Flow, RECORD_BYTES, ROOM_PACKETS_MAX, SEND_BUFFER_BYTES, room};
 use crate::carrier::roster::Entry;
 use crate::carrier::{Arrival, ConnectionId};
 
@@ -27,6 +27,10 @@ pub(super) struct Peer {
     address: std::net::SocketAddr,
     /// The room that the tick was told.
     room: u32,
+    /// Bytes that waited after its last packets were written.
+    queued: usize,
+    /// Bytes that waited before the first packet of this tick was.
+    left_over: Option<usize>,
     /// Whether its slot is in [`Peers::watched`].
     is_watched: bool,
     /// Since when packets did not fit its path.
@@ -53,6 +57,12 @@ fn frames_heard(stats: &ConnectionStats) -> u64 {
     rx.acks + rx.ping + rx.datagram + rx.stream + rx.path_response + rx.path_challenge
 }
 
+/// Bytes that wait in a send buffer with this much space.
+fn queued_bytes(space: usize) -> usize {
+    // The next record's own bytes are never counted as space.
+    (SEND_BUFFER_BYTES - RECORD_BYTES).saturating_sub(space)
+}
+
 impl Peers {
     /// Nobody. A tick takes `tick` at most.
     pub fn new(tick: Duration) -> Self {
@@ -74,6 +84,8 @@ impl Peers {
             address: connection.remote_address(),
             // Differs from what any line has, so that the tick is told with the first packet.
             room: u32::MAX,
+            queued: 0,
+            left_over: None,
             // What had the slot before may have left it there.
             is_watched: self.watched.contains(&entry.connection.slot),
             narrow_since: None,
@@ -120,7 +132,9 @@ impl Peers {
         let mut packet = BytesMut::with_capacity(head.len() + tail.len());
         packet.extend_from_slice(head);
         packet.extend_from_slice(tail);
-        let overflows = u64::from(peer.connection.datagram_send_buffer_space() < packet.len());
+        let space = peer.connection.datagram_send_buffer_space();
+        peer.left_over.get_or_insert(queued_bytes(space));
+        let overflows = u64::from(space < packet.len());
         match peer.connection.send_datagram(packet.freeze()) {
             Ok(()) => {
                 report.packets_out += 1;
@@ -142,9 +156,13 @@ impl Peers {
         let (slots, tick_us) = (&mut self.slots, self.tick_us);
         self.watched.retain(|slot| {
             let Some(peer) = slots[*slot as usize].as_deref_mut() else { return false };
-            let queued = SEND_BUFFER_BYTES.saturating_sub(peer.connection.datagram_send_buffer_space());
+            let queued = queued_bytes(peer.connection.datagram_send_buffer_space());
+            let left_over = peer.left_over.take().unwrap_or(queued);
+            let drained = peer.queued.saturating_sub(left_over);
+            peer.queued = queued;
             let path = peer.connection.stats().path;
-            let packets = room(queued, path.cwnd, path.rtt.as_micros() as u64, tick_us);
+            let (window, rtt_us) = (path.cwnd, path.rtt.as_micros() as u64);
+            let packets = room(Flow { queued, left_over, drained, window, rtt_us }, tick_us);
             // What the lane has no room for is told after the next tick.
             let is_told = packets == peer.room || tell(Arrival::Room { connection: peer.id, packets });
             if is_told {

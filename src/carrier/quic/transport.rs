@@ -22,11 +22,14 @@ const OVERHEAD_BYTES: usize = 1 + 4 + 16 + 9;
 const IDLE_MAX: StdDuration = StdDuration::from_secs(60);
 /// Who has nothing to send says so this often.
 const KEEP_ALIVE: StdDuration = StdDuration::from_secs(1);
+/// The round trip before one is known. A third of it is what most clients have; what is lost on the way in
+/// is sent again after three of these.
+const INITIAL_RTT: StdDuration = StdDuration::from_millis(150);
 /// Bytes of packets that wait to be sent to one client, with what quinn keeps for each; beyond, the oldest
 /// is dropped. One tick's worth at the highest rate: 64 fragments, 8 of neighbours, and what else there is.
 pub(super) const SEND_BUFFER_BYTES: usize = 128 << 10;
 /// Bytes that quinn keeps beside each waiting datagram.
-const RECORD_BYTES: usize = 32;
+pub(super) const RECORD_BYTES: usize = 32;
 /// Packets that surely fit into the send buffer, less a dozen for what is no fragment.
 pub(super) const ROOM_PACKETS_MAX: u32 = (SEND_BUFFER_BYTES / (PACKET_BYTES_MAX + RECORD_BYTES)) as u32 - 12;
 /// Bytes of packets of one client that wait to be read; beyond, the oldest is dropped.
@@ -56,6 +59,7 @@ pub(super) fn transport() -> TransportConfig {
         .keep_alive_interval(Some(KEEP_ALIVE))
         .datagram_receive_buffer_size(Some(RECEIVE_BUFFER_BYTES))
         .datagram_send_buffer_size(SEND_BUFFER_BYTES)
+        .initial_rtt(INITIAL_RTT)
         .initial_mtu(MTU_MIN)
         .min_mtu(MTU_MIN)
         .congestion_controller_factory(Arc::new(cubic));
@@ -92,17 +96,35 @@ impl Qlogs {
     }
 }
 
+/// What a line does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Flow {
+    /// Bytes that wait in front of it now.
+    pub queued: usize,
+    /// Bytes of those that waited a tick ago already.
+    pub left_over: usize,
+    /// Bytes that left in the last tick.
+    pub drained: usize,
+    /// Bytes that may be on their way.
+    pub window: u64,
+    /// The round trip, microseconds.
+    pub rtt_us: u64,
+}
+
 /// Chunk fragments that a client should get in the next tick, so that no more waits in front of its line
-/// than one tick of its window: `queued_bytes` wait now, `window_bytes` go out in each `rtt_us`.
-pub(super) fn room(queued_bytes: usize, window_bytes: u64, rtt_us: u64, tick_us: u64) -> u32 {
-    let a_tick = window_bytes.saturating_mul(tick_us) / rtt_us.max(1);
+/// than it takes in one tick.
+pub(super) fn room(flow: Flow, tick_us: u64) -> u32 {
+    let by_window = flow.window.saturating_mul(tick_us) / flow.rtt_us.max(1);
+    // Where something is left over, the line took all that it can, and a window says nothing of one that
+    // stands still.
+    let a_tick = if flow.left_over > 0 { by_window.min(flow.drained as u64) } else { by_window };
     let a_tick = a_tick.min(SEND_BUFFER_BYTES as u64);
     // What waits now leaves during the tick that passes until the room is used.
-    let left_over = (queued_bytes as u64).saturating_sub(a_tick);
+    let left_over = (flow.queued as u64).saturating_sub(a_tick);
     let packet_bytes = (PACKET_BYTES_MAX + RECORD_BYTES) as u64;
     let packets = a_tick.saturating_sub(left_over) / packet_bytes;
     // The slowest line still gets one when its last has left.
-    let least = u64::from((queued_bytes as u64) < packet_bytes);
+    let least = u64::from((flow.queued as u64) < packet_bytes);
     packets.max(least).min(u64::from(ROOM_PACKETS_MAX)) as u32
 }
 
@@ -113,22 +135,33 @@ mod tests {
     #[test]
     fn room_is_one_tick_of_the_window_less_what_is_left_over() {
         const TICK_US: u64 = 16_667;
-        for (queued, window, rtt_us, expected) in [
-            // A near client: the window goes out many times a tick.
-            (0, 40_000, 300, ROOM_PACKETS_MAX),
-            (100_000, 40_000, 300, ROOM_PACKETS_MAX),
-            // 60 KB in 100 ms are 10 KB a tick, eight packets.
-            (0, 60_000, 100_000, 8),
-            (10_000, 60_000, 100_000, 8),
-            (15_000, 60_000, 100_000, 4),
-            (20_100, 60_000, 100_000, 0),
-            (90_000, 60_000, 100_000, 0),
-            // A line that has stalled.
-            (0, 2_464, 1_000_000, 1),
-            (2_464, 2_464, 1_000_000, 0),
-            (0, 2_464, 0, ROOM_PACKETS_MAX),
+        let near = Flow { queued: 0, left_over: 0, drained: 0, window: 40_000, rtt_us: 300 };
+        // 60 KB in 100 ms are 10 KB a tick, eight packets.
+        let far = Flow { window: 60_000, rtt_us: 100_000, ..near };
+        let thin = Flow { window: 2_464, rtt_us: 1_000_000, ..near };
+        for (what, flow, expected) in [
+            ("a window many times a tick", near, ROOM_PACKETS_MAX),
+            (
+                "the same with a tick's packets just written",
+                Flow { queued: 100_000, ..near },
+                ROOM_PACKETS_MAX,
+            ),
+            ("a few windows a second", far, 8),
+            ("a tick of it waits", Flow { queued: 10_000, ..far }, 8),
+            ("half a tick too much", Flow { queued: 15_000, ..far }, 4),
+            ("a tick too much", Flow { queued: 20_100, ..far }, 0),
+            (
+                "more than it can ever take",
+                Flow { queued: 90_000, left_over: 80_000, drained: 10_000, ..far },
+                0,
+            ),
+            ("a near line that stands still", Flow { queued: 5_000, left_over: 5_000, ..near }, 0),
+            ("it moves again", Flow { queued: 5_000, left_over: 5_000, drained: 20_000, ..near }, 16),
+            ("the slowest", thin, 1),
+            ("the slowest, busy", Flow { queued: 2_464, ..thin }, 0),
+            ("no round trip known", Flow { rtt_us: 0, ..thin }, ROOM_PACKETS_MAX),
         ] {
-            assert_eq!(room(queued, window, rtt_us, TICK_US), expected, "{queued} {window} {rtt_us}");
+            assert_eq!(room(flow, TICK_US), expected, "{what}");
         }
     }
 
