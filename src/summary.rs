@@ -61,6 +61,11 @@ impl Summary {
         )
     }
 
+    /// CPU time of the carriers' threads per client and tick, microseconds.
+    pub fn carriers_cpu_us_per_client_tick(&self) -> f64 {
+        self.carriers_cpu_ns() as f64 / 1_000.0 / self.tick.client_ticks.max(1) as f64
+    }
+
     /// CPU time of all threads per client and tick, microseconds.
     pub fn cpu_us_per_client_tick(&self) -> f64 {
         let ns = self.tick.cpu_ns + self.tick.workers_cpu_ns + self.carriers_cpu_ns();
