@@ -208,7 +208,7 @@ impl Udp {
                 break;
             }
             more = self.waiting.len() < WAITING_MAX && self.receive(&clock, &mut buffers);
-            more |= self.serve_orders(clock.now());
+            more |= self.waiting.len() < WAITING_MAX && self.serve_orders(clock.now());
             more |= self.depart(&clock);
             self.connection.handle_timeout(clock.now());
             self.tell_events();

@@ -94,8 +94,6 @@ close_reasons! {
     NoDatagrams = 0x20: "the peer does not take datagrams",
     /// The path does not carry the link's packets.
     NarrowPath = 0x21: "the path does not carry datagrams of 1200 bytes",
-    /// Streams beyond the token's.
-    Streams = 0x22: "only the token's stream may be opened",
 }
 
 /// A client that was let in on another carrier.
@@ -122,7 +120,19 @@ impl ConnectToken {
 
 #[cfg(test)]
 mod tests {
+    use super::super::token::tests::{mint, params};
     use super::*;
+
+    #[test]
+    fn what_is_shown_is_the_request_that_the_protocol_page_draws() {
+        let token = mint(&params(42, &["127.0.0.1:1"]), 1);
+        let (shown, bytes) = (token.shown(), token.to_bytes());
+        assert_eq!((shown.len(), shown[0], &shown[1..14]), (1_078, 0, &b"NETCODE 1.02\0"[..]));
+        assert_eq!(shown[14..22], bytes[13..21], "protocol id");
+        assert_eq!(shown[22..30], bytes[29..37], "expiry");
+        assert_eq!(shown[30..54], bytes[37..61], "nonce");
+        assert_eq!(shown[54..], bytes[61..1_085], "private token");
+    }
 
     #[test]
     fn every_close_reason_is_known_again_by_its_code() {

@@ -112,7 +112,7 @@ async fn serve(shared: &Shared, entry: Entry, connection: &Connection, mut answe
     admitted[4..].copy_from_slice(&entry.slots.to_le_bytes());
     let told = timeout(STEP_MAX, answer.write_all(&admitted)).await;
     if !matches!(told, Ok(Ok(()))) || answer.finish().is_err() {
-        shared.end(id, CloseReason::Left, Some(DisconnectReason::ByPeer));
+        shared.end(id, Some(CloseReason::Left), Some(DisconnectReason::ByPeer));
         return;
     }
     let error = loop {
@@ -122,10 +122,11 @@ async fn serve(shared: &Shared, entry: Entry, connection: &Connection, mut answe
         }
     };
     let (reason, why) = match error {
-        ConnectionError::TimedOut => (CloseReason::TimedOut, DisconnectReason::TimedOut),
-        ConnectionError::TransportError(_) => (CloseReason::Streams, DisconnectReason::ByPeer),
+        ConnectionError::TimedOut => (Some(CloseReason::TimedOut), DisconnectReason::TimedOut),
+        // It broke QUIC's rules, and QUIC has told it so.
+        ConnectionError::TransportError(_) => (None, DisconnectReason::ByPeer),
         // Also if we closed it; then it has been taken out already.
-        _ => (CloseReason::Left, DisconnectReason::ByPeer),
+        _ => (Some(CloseReason::Left), DisconnectReason::ByPeer),
     };
     shared.end(id, reason, Some(why));
 }

@@ -263,7 +263,7 @@ impl Quic {
                         self.doorbell.notify_one();
                     }
                 }
-                Some(id) = evictions.recv() => shared.end(id, CloseReason::Replaced, None),
+                Some(id) = evictions.recv() => shared.end(id, Some(CloseReason::Replaced), None),
                 _ = sweeps.tick() => shared.sweep(&live),
             }
         }
@@ -348,11 +348,11 @@ impl Shared {
                         &mut self.report.borrow_mut(),
                     );
                     if let Some(reason) = ended {
-                        self.end(connection, reason, Some(DisconnectReason::ByPeer));
+                        self.end(connection, Some(reason), Some(DisconnectReason::ByPeer));
                     }
                 }
                 Departure::Disconnect(id) => {
-                    self.end(id, CloseReason::Ended, Some(DisconnectReason::ByServer));
+                    self.end(id, Some(CloseReason::Ended), Some(DisconnectReason::ByServer));
                 }
             }
         }
@@ -365,12 +365,12 @@ impl Shared {
         let old = self.peers.borrow_mut().insert(self.clock.now(), entry, connection);
         // Its eviction is on its way here, and the roster gave its slot away meanwhile.
         if let Some(old) = old {
-            self.settle(*old, CloseReason::Replaced);
+            self.settle(*old, Some(CloseReason::Replaced));
         }
     }
 
-    /// Ends a session, if it has not ended yet. The roster is told `why` unless it knows.
-    fn end(&self, id: ConnectionId, reason: CloseReason, why: Option<DisconnectReason>) {
+    /// Ends a session, if it has not ended yet. Without a reason it is closed already. The roster is told `why` unless it knows.
+    fn end(&self, id: ConnectionId, reason: Option<CloseReason>, why: Option<DisconnectReason>) {
         let peer = self.peers.borrow_mut().remove(id);
         let Some(peer) = peer else { return };
         self.settle(*peer, reason);
@@ -379,8 +379,10 @@ impl Shared {
         }
     }
 
-    fn settle(&self, mut peer: peers::Peer, reason: CloseReason) {
-        close(&peer.connection, reason);
+    fn settle(&self, mut peer: peers::Peer, reason: Option<CloseReason>) {
+        if let Some(reason) = reason {
+            close(&peer.connection, reason);
+        }
         let mut report = self.report.borrow_mut();
         peer.settle(&mut report);
         report.count_end(reason);
@@ -402,7 +404,7 @@ impl Shared {
     fn sweep(&self, live: &Live) {
         let silent = self.peers.borrow_mut().sweep(self.clock.now(), &mut self.report.borrow_mut());
         for id in silent {
-            self.end(id, CloseReason::TimedOut, Some(DisconnectReason::TimedOut));
+            self.end(id, Some(CloseReason::TimedOut), Some(DisconnectReason::TimedOut));
         }
         self.publish(live);
     }
@@ -410,7 +412,7 @@ impl Shared {
     fn say_goodbye(&self) {
         let peers: VecDeque<_> = self.peers.borrow_mut().drain().collect();
         for peer in peers {
-            self.settle(*peer, CloseReason::Stopping);
+            self.settle(*peer, Some(CloseReason::Stopping));
         }
     }
 

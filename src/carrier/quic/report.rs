@@ -86,14 +86,17 @@ report! {
 }
 
 impl QuicReport {
-    /// Counts a session's end.
-    pub(super) fn count_end(&mut self, reason: CloseReason) {
+    /// Counts a session's end; without a reason it broke QUIC's rules.
+    pub(super) fn count_end(&mut self, reason: Option<CloseReason>) {
+        let Some(reason) = reason else {
+            self.broke_the_rules += 1;
+            return;
+        };
         match reason {
             CloseReason::TimedOut => self.timed_out += 1,
             CloseReason::Replaced => self.replaced += 1,
             CloseReason::Ended => self.closed_by_tick += 1,
             CloseReason::NarrowPath => self.narrow_paths += 1,
-            CloseReason::Streams => self.broke_the_rules += 1,
             // The server's own end is no event of a session.
             CloseReason::Stopping => {}
             _ => self.closed_by_client += 1,
