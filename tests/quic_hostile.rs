@@ -3,6 +3,8 @@
 mod common;
 
 use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration as StdDuration;
 
@@ -349,4 +351,86 @@ fn a_flood_of_garbage_on_the_quic_port_changes_nothing() {
     nothing_happened_to(&players);
     let quic = server.stop().unwrap().quic.unwrap();
     assert_eq!((quic.sessions, quic.timed_out), (1, 0));
+}
+
+/// Carries datagrams between one client and a server, those of at most so many bytes.
+fn narrow_line(to: std::net::SocketAddr) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let (near, far) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    far.connect(to).unwrap();
+    let address = near.local_addr().unwrap();
+    let width = Arc::new(AtomicUsize::new(usize::MAX));
+    let client = Arc::new(std::sync::OnceLock::new());
+    let (near, far) = (Arc::new(near), Arc::new(far));
+    let up = (Arc::clone(&near), Arc::clone(&far), Arc::clone(&width), Arc::clone(&client));
+    std::thread::spawn(move || {
+        let (near, far, width, client) = up;
+        let mut buffer = [0; 2_048];
+        while let Ok((bytes, from)) = near.recv_from(&mut buffer) {
+            let _ = client.set(from);
+            if bytes <= width.load(Relaxed) {
+                let _ = far.send(&buffer[..bytes]);
+            }
+        }
+    });
+    let narrow = Arc::clone(&width);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2_048];
+        while let Ok(bytes) = far.recv(&mut buffer) {
+            if bytes <= narrow.load(Relaxed) {
+                let _ = near.send_to(&buffer[..bytes], client.get().expect("the client spoke first"));
+            }
+        }
+    });
+    (address, width)
+}
+
+#[test]
+fn a_path_that_becomes_too_narrow_is_told_so_and_closed() {
+    let config = config_with_quic();
+    let server = start(&config);
+    let mut players = bystanders(&server, &config);
+    let (address, fingerprint) = server.quic().unwrap();
+    let (line, width) = narrow_line(address);
+    // With ids as long as these, packets of the link need more than the MTU that is promised everywhere.
+    let setup = Setup { id_bytes: 20, ..Setup::default() };
+    let endpoint = endpoint(fingerprint, setup);
+    let token = token_with(&DEVELOPMENT_KEY, &server, &config, 1, |p| p.timeout_s = 30);
+    let connection = RUNTIME.block_on(async {
+        let connection = endpoint.connect(line, "localhost").unwrap().await.unwrap();
+        show(&connection, &token.shown()).await.unwrap();
+        connection
+    });
+    let clock = Monotonic::start();
+    let core = ClientConfig { cache_chunks_max: 9, unix_s_at_origin: 0 };
+    let mut client = Client::carried(clock.now(), &core);
+    client.carrier_is_up();
+    let step = |client: &mut Client| {
+        RUNTIME.block_on(async {
+            let wait = StdDuration::from_millis(16);
+            while let Ok(Ok(packet)) = tokio::time::timeout(wait, connection.read_datagram()).await {
+                client.handle_packet(clock.now(), &packet);
+            }
+        });
+        client.handle_timeout(clock.now());
+        let mut buffer = [0; 1_200];
+        while let Some(bytes) = client.poll_packet(clock.now(), &mut buffer) {
+            let _ = connection.send_datagram(Bytes::copy_from_slice(&buffer[..bytes]));
+        }
+    };
+    until("it plays", 5, &mut players, |_| {
+        step(&mut client);
+        client.is_playable()
+    });
+    width.store(1_235, Relaxed);
+    let mut n = 0;
+    until("it was closed", 30, &mut players, |_| {
+        n += 1;
+        server.teleport(1, ChunkCoord { cx: 100 * n, cz: 0 });
+        step(&mut client);
+        connection.close_reason().is_some()
+    });
+    assert_eq!(reason(&connection.close_reason().unwrap()), CloseReason::NarrowPath);
+    nothing_happened_to(&players);
+    let quic = server.stop().unwrap().quic.unwrap();
+    assert!(quic.packets_too_large > 0 && quic.narrow_paths == 1, "{quic:?}");
 }

@@ -2,7 +2,7 @@
 //!
 //! The thread waits for datagrams, the tick's doorbell or the next timer. It opens what comes, hands
 //! packets to the tick, seals what the tick wrote, and sends runs of equally long datagrams to one client
-//! with one call (GSO) where the kernel can. It also keeps the [`roster`](super::roster) of all carriers.
+//! with one call (GSO) where the kernel can. It also keeps the [`roster`] of all carriers.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
