@@ -237,3 +237,52 @@ fn a_client_without_datagrams_or_on_a_narrow_path_is_told_so() {
     let quic = server.stop().unwrap().quic.unwrap();
     assert_eq!((quic.no_datagrams, quic.narrow_paths, quic.sessions), (1, 1, 1));
 }
+
+#[test]
+fn a_client_of_another_version_is_refused_and_its_connection_closed() {
+    use protocol::frame::{ENCODING_BSP_BIT, Hello, Message, RefuseReason};
+    use protocol::link::Link;
+    use protocol::time::Instant;
+    let config = config_with_quic();
+    let server = start(&config);
+    let (_endpoint, connection) = join(&server, &token(&server, &config, 1)).unwrap();
+    let (mut link, mut buffer) = (Link::<()>::new(Instant::ZERO), [0; 1_200]);
+    let (version_min, version_max) = (98, 99);
+    let hello = Hello { version_min, version_max, encodings: ENCODING_BSP_BIT, cache_chunks: 9 };
+    link.send_message(&Message::Hello(hello)).unwrap();
+    let mut refused = None;
+    let mut now = Instant::ZERO;
+    let error = RUNTIME.block_on(async {
+        loop {
+            if let Some(built) = link.packet(now, &mut buffer).finish() {
+                let packet = buffer[..built.head_bytes].to_vec();
+                let _ = connection.send_datagram(packet.into());
+            }
+            now += protocol::time::Duration::from_ms(1);
+            match connection.read_datagram().await {
+                Ok(packet) => drop(link.handle_packet(now, &packet).unwrap().count()),
+                Err(error) => return error,
+            }
+            while let Some(message) = link.poll_message() {
+                refused = Some(Message::decode(&message).unwrap());
+            }
+        }
+    });
+    assert_eq!(reason(&error), CloseReason::Ended);
+    assert_eq!(refused, Some(Message::Refuse(RefuseReason::Version { min: 1, max: 1 })));
+    let summary = server.stop().unwrap();
+    assert_eq!((summary.quic.unwrap().closed_by_tick, summary.tick.counters.clients_refused), (1, 1));
+    assert_eq!(summary.tick.counters.arrivals_stale, 0);
+}
+
+#[test]
+fn a_client_that_has_nothing_to_say_stays() {
+    let config = config_with_quic();
+    let server = start(&config);
+    let (_endpoint, connection) = join(&server, &token(&server, &config, 1)).unwrap();
+    // Twice as long as its token allows silence: QUIC's own keep-alives say that it is there.
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    assert!(connection.close_reason().is_none());
+    assert_eq!(server.live().clients.load(Relaxed), 1);
+    assert_eq!(server.stop().unwrap().quic.unwrap().timed_out, 0);
+}

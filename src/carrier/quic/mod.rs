@@ -19,7 +19,6 @@ mod report;
 mod transport;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -252,7 +251,11 @@ impl Quic {
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.stop.load(Ordering::Relaxed) && !departures.is_abandoned() {
             tokio::select! {
-                Some(incoming) = endpoint.accept() => {
+                incoming = endpoint.accept() => {
+                    let Some(incoming) = incoming else {
+                        tracing::error!("the QUIC socket failed; the carrier ends");
+                        break;
+                    };
                     if let Some(incoming) = gate.pass(&shared, incoming) {
                         let config = qlogs.as_mut().and_then(|qlogs| with_qlog(&server, qlogs));
                         tokio::task::spawn_local(attend::attend(Rc::clone(&shared), incoming, config));
@@ -410,7 +413,7 @@ impl Shared {
     }
 
     fn say_goodbye(&self) {
-        let peers: VecDeque<_> = self.peers.borrow_mut().drain().collect();
+        let peers: Vec<_> = self.peers.borrow_mut().drain().collect();
         for peer in peers {
             self.settle(*peer, Some(CloseReason::Stopping));
         }

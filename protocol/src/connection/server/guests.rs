@@ -29,12 +29,16 @@ impl Server {
             self.counters.malformed += 1;
             return Err(CloseReason::Malformed);
         };
-        let (token, tag) = self.examine(now, from, request)?;
+        let Examined { token, tag, expire_unix_s } = self.examine(now, from, request)?;
         let PrivateToken { client_id, timeout_s, user_data, .. } = token;
         let old = self.slots.of_client(client_id);
         if self.slots.is_full() && old.is_none() {
             self.counters.denied += 1;
             return Err(CloseReason::Full);
+        }
+        // Only now: who finds no room may come again with the same token, also from elsewhere.
+        if !self.bind(tag, from, expire_unix_s) {
+            return Err(CloseReason::Busy);
         }
         if let Some(old) = old {
             self.counters.replaced += 1;
@@ -67,7 +71,7 @@ impl Server {
         now: Instant,
         from: SocketAddr,
         request: Request<'_>,
-    ) -> Result<(PrivateToken, Tag), CloseReason> {
+    ) -> Result<Examined, CloseReason> {
         let unix_s = self.clock.unix_s(now);
         let Request { version, protocol_id, expire_unix_s, nonce, private_token } = request;
         if version != VERSION || protocol_id != self.config.protocol_id {
@@ -98,14 +102,23 @@ impl Server {
             return Err(CloseReason::OtherServer);
         }
         self.used.forget_expired(unix_s, FORGET_STEPS);
-        if self.used.standing(&tag, from) == Standing::Unused
-            && self.used.enter(tag, from, expire_unix_s).is_err()
-        {
-            self.counters.used_tokens_over_limit += 1;
-            return Err(CloseReason::Busy);
-        }
-        Ok((token, tag))
+        Ok(Examined { token, tag, expire_unix_s })
     }
+
+    /// The token belongs to this address from now on; says whether that can be remembered.
+    pub(super) fn bind(&mut self, tag: Tag, from: SocketAddr, expire_unix_s: u64) -> bool {
+        let is_new = self.used.standing(&tag, from) == Standing::Unused;
+        let is_bound = !is_new || self.used.enter(tag, from, expire_unix_s).is_ok();
+        self.counters.used_tokens_over_limit += u64::from(!is_bound);
+        is_bound
+    }
+}
+
+/// A token that is good, and not bound to its address yet.
+pub(super) struct Examined {
+    pub token: PrivateToken,
+    pub tag: Tag,
+    pub expire_unix_s: u64,
 }
 
 fn count_unopened(counters: &mut Counters, error: TokenError) -> CloseReason {
@@ -123,6 +136,8 @@ fn count_unopened(counters: &mut Counters, error: TokenError) -> CloseReason {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::connection::token::tests::{PRIVATE_KEY, mint, params};
     use crate::connection::{Event, KEY_LEN, ServerConfig};
@@ -197,7 +212,23 @@ mod tests {
         // A refusal for want of room does not spend the token.
         assert_eq!(admit(&mut server, 2, shown(2, 4)), Err(CloseReason::Full));
         server.release(0, DisconnectReason::TimedOut);
-        assert_eq!(admit(&mut server, 2, shown(2, 4)), Ok(0));
+        assert_eq!(admit(&mut server, 3, shown(2, 4)), Ok(0));
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_are_refused_and_cost_nothing(
+            mut bytes in prop::collection::vec(any::<u8>(), 1_078),
+            length in 0..=1_078usize,
+            looks_right in any::<bool>(),
+        ) {
+            let mut server = server(1);
+            if looks_right {
+                bytes[..30].copy_from_slice(&shown(1, 1)[..30]);
+            }
+            prop_assert!(server.admit(Instant::ZERO, address(1), &mut bytes[..length]).is_err());
+            prop_assert_eq!((server.connected(), server.counters().refused()), (0, 1));
+        }
     }
 
     #[test]

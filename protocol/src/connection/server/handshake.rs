@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 
+use super::guests::Examined;
 use super::slots::Session;
 use super::used_tokens::Standing;
 use super::{Answer, DisconnectReason, Event, Server};
@@ -51,7 +52,9 @@ impl Server {
             self.counters.malformed += 1;
             return;
         };
-        if let Ok((token, tag)) = self.examine(now, from, request) {
+        if let Ok(Examined { token, tag, expire_unix_s }) = self.examine(now, from, request)
+            && self.bind(tag, from, expire_unix_s)
+        {
             self.take_token(now, from, token, tag);
         }
     }
