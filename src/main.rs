@@ -102,6 +102,9 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
         let server = Server::start(&config, config.generator.world(config.world_seed))?;
         tracing::info!(address = %server.address(), world_seed = config.world_seed, "serving");
         tell(&format!("listening on {}\n", server.address()))?;
+        if let Some((address, fingerprint)) = server.quic() {
+            tell(&format!("listening for QUIC on {address}, certificate SHA-256 {fingerprint}\n"))?;
+        }
         let mut health = tokio::time::interval(HEALTH_CHECK);
         while !server.is_dead() {
             tokio::select! {

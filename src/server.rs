@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   ninefold-tick   owns the simulation, wakes at each deadline
-//!   ninefold-udp    owns the socket and the sessions' keys
+//!   ninefold-udp    owns its socket, the sessions' keys, and who is there
+//!   ninefold-quic   owns its socket and the QUIC connections, where QUIC is on
 //!   workers         make chunks
 //! ```
 
@@ -18,9 +19,12 @@ use mio::Waker;
 use ninefold_protocol::connection::{DEVELOPMENT_KEY, ServerConfig};
 use ninefold_protocol::time::Duration;
 use ninefold_world::{ChunkCoord, Generator};
+use tokio::sync::Notify;
 
+use crate::carrier::quic::{BoundQuic, Fingerprint, Identity, QuicConfig, QuicError, RunningQuic};
+use crate::carrier::roster::Door;
 use crate::carrier::udp::{BoundUdp, RunningUdp};
-use crate::carrier::{self, TickEnd};
+use crate::carrier::{self, CarrierEnd, TickEnd};
 use crate::chunk::{ChunkService, Pool};
 use crate::clock::{Due, Monotonic, TickClock, thread_cpu_ns};
 use crate::config::Config;
@@ -58,6 +62,9 @@ pub enum StartError {
          the published development key; set private_key_file or listen on 127.0.0.1"
     )]
     NoKey(SocketAddr),
+    /// The QUIC carrier.
+    #[error(transparent)]
+    Quic(#[from] QuicError),
     /// A thread or a system call failed.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -80,6 +87,15 @@ pub struct Server {
     commands: Sender<Command>,
     tick: JoinHandle<TickReport>,
     udp: RunningUdp,
+    quic: Option<Quic>,
+}
+
+/// The QUIC carrier and how clients find and know it.
+#[derive(Debug)]
+struct Quic {
+    address: SocketAddr,
+    fingerprint: Fingerprint,
+    carrier: RunningQuic,
 }
 
 /// What can be asked of a running simulation.
@@ -97,8 +113,13 @@ impl Server {
         let bound = BoundUdp::bind(config.listen, config.socket_buffer_bytes as usize)
             .map_err(|error| StartError::Listen { address: config.listen, error })?;
         let address = bound.address();
-        let public_addresses =
-            if config.public_addrs.is_empty() { vec![address] } else { config.public_addrs.clone() };
+        let bound_quic = config.quic_listen.map(|listen| bind_quic(config, listen)).transpose()?;
+        let own_addresses = || std::iter::once(address).chain(bound_quic.as_ref().map(|q| q.0.address()));
+        let public_addresses = if config.public_addrs.is_empty() {
+            own_addresses().collect()
+        } else {
+            config.public_addrs.clone()
+        };
         let udp_config = ServerConfig {
             protocol_id: config.protocol_id,
             private_key,
@@ -109,9 +130,17 @@ impl Server {
             hash_seed: random()?,
             limits: config.handshake_limits(),
         };
-        let (tick_end, carrier_end) = carrier::ends();
+        let (mut tick_end, carrier_end) = carrier::ends();
         let live = Arc::new(Live::default());
-        let udp = bound.serve(udp_config, carrier_end, clock, Arc::clone(&live))?;
+        let guests_max = config.clients_max as usize + config.quic_handshakes_max as usize;
+        let mut udp = bound.serve(udp_config, guests_max, carrier_end, clock, Arc::clone(&live))?;
+        let quic = match bound_quic.zip(udp.take_door()) {
+            Some(((bound, identity), door)) => {
+                let end = tick_end.add();
+                Some(serve_quic(config, bound, identity, door, end, clock, Arc::clone(&live))?)
+            }
+            None => None,
+        };
         let rules = config.rules(generator.world_id());
         let pool = Pool::start(generator, config.workers(), config.chunk_limits().making_max)?;
         let chunks = ChunkService::new(config.chunk_limits(), pool);
@@ -123,6 +152,7 @@ impl Server {
             catch_up_ticks_max: config.catch_up_ticks_max,
             end: tick_end,
             doorbell: udp.waker(),
+            quic_doorbell: quic.as_ref().map(|quic| quic.carrier.doorbell()),
             orders,
             live: Arc::clone(&live),
         };
@@ -130,12 +160,17 @@ impl Server {
         let tick = std::thread::Builder::new()
             .name("ninefold-tick".into())
             .spawn(move || world.run(clock, &stopped))?;
-        Ok(Server { address, live, stop, commands, tick, udp })
+        Ok(Server { address, live, stop, commands, tick, udp, quic })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for QUIC, and the fingerprint of its certificate.
+    pub fn quic(&self) -> Option<(SocketAddr, Fingerprint)> {
+        self.quic.as_ref().map(|quic| (quic.address, quic.fingerprint))
     }
 
     /// What can be watched.
@@ -150,15 +185,19 @@ impl Server {
 
     /// Whether a thread has ended by itself, which none should.
     pub fn is_dead(&self) -> bool {
-        self.tick.is_finished() || self.udp.is_finished()
+        self.tick.is_finished()
+            || self.udp.is_finished()
+            || self.quic.as_ref().is_some_and(|quic| quic.carrier.is_finished())
     }
 
     /// Ends the simulation, says goodbye to every client and tells what happened.
     pub fn stop(self) -> Result<Summary, Died> {
         self.stop.store(true, Ordering::Relaxed);
         let tick = self.tick.join().map_err(|_| Died("tick"));
+        // Before the roster's thread, which it tells who has gone.
+        let quic = self.quic.map(|quic| quic.carrier.stop().map_err(|_| Died("quic"))).transpose();
         let udp = self.udp.stop().map_err(|_| Died("udp"))?;
-        Ok(Summary { tick: tick?, udp })
+        Ok(Summary { tick: tick?, udp, quic: quic? })
     }
 }
 
@@ -169,6 +208,7 @@ struct TickThread {
     catch_up_ticks_max: u32,
     end: TickEnd,
     doorbell: Arc<Waker>,
+    quic_doorbell: Option<Arc<Notify>>,
     orders: Receiver<Command>,
     live: Arc<Live>,
 }
@@ -219,6 +259,9 @@ impl TickThread {
         let times = self.tick.run(clock.now(), &mut self.end, &|| clock.now_ns());
         // A doorbell that fails leaves the packets to the carrier's next timer.
         let _ = self.doorbell.wake();
+        if let Some(doorbell) = &self.quic_doorbell {
+            doorbell.notify_one();
+        }
         telemetry.record(&times, lateness, self.rules.period());
         if self.tick.number().is_multiple_of(self.rules.tick_rate_hz.into()) {
             self.show_lines(telemetry);
@@ -262,10 +305,54 @@ fn random<const N: usize>() -> Result<[u8; N], StartError> {
     Ok(bytes)
 }
 
+fn bind_quic(config: &Config, listen: SocketAddr) -> Result<(BoundQuic, Identity), StartError> {
+    let is_development = config.quic_certificate_file.as_os_str().is_empty();
+    let identity = if is_development {
+        Identity::development()
+    } else {
+        Identity::from_files(&config.quic_certificate_file, &config.quic_key_file)
+    };
+    let identity = identity.map_err(QuicError::from)?;
+    let bound = BoundQuic::bind(listen, config.socket_buffer_bytes as usize)
+        .map_err(|error| StartError::Listen { address: listen, error })?;
+    if is_development {
+        tracing::warn!(
+            address = %bound.address(),
+            sha256 = %identity.fingerprint(),
+            "QUIC with a certificate made for development; clients know it by its fingerprint alone"
+        );
+    } else {
+        tracing::info!(address = %bound.address(), sha256 = %identity.fingerprint(), "QUIC");
+    }
+    Ok((bound, identity))
+}
+
+fn serve_quic(
+    config: &Config,
+    bound: BoundQuic,
+    identity: Identity,
+    door: Door,
+    end: CarrierEnd,
+    clock: Monotonic,
+    live: Arc<Live>,
+) -> Result<Quic, StartError> {
+    let (address, fingerprint) = (bound.address(), identity.fingerprint());
+    let debug_dir = &config.quic_debug_dir;
+    let quic = QuicConfig {
+        identity,
+        handshakes_max: config.quic_handshakes_max as usize,
+        tick: Duration::from_us(1_000_000 / u64::from(config.tick_rate_hz)),
+        debug_dir: (!debug_dir.as_os_str().is_empty()).then(|| debug_dir.clone()),
+    };
+    let carrier = bound.serve(quic, door, end, clock, live)?;
+    Ok(Quic { address, fingerprint, carrier })
+}
+
 fn private_key(config: &Config) -> Result<[u8; 32], StartError> {
     if config.private_key_file.as_os_str().is_empty() {
-        if !config.listen.ip().is_loopback() {
-            return Err(StartError::NoKey(config.listen));
+        let listens = std::iter::once(config.listen).chain(config.quic_listen);
+        if let Some(open) = listens.into_iter().find(|address| !address.ip().is_loopback()) {
+            return Err(StartError::NoKey(open));
         }
         tracing::warn!("development mode: tokens are signed with the published key; loopback only");
         return Ok(DEVELOPMENT_KEY);

@@ -17,6 +17,8 @@ pub struct Session {
     // who
     /// Its session at the carrier.
     pub connection: ConnectionId,
+    /// Chunk fragments that its carrier wants in a tick at most.
+    pub carrier_room: usize,
     /// What its token calls it.
     pub client_id: u64,
     /// How far it has come.
@@ -69,6 +71,7 @@ impl Session {
         let origin = ChunkCoord { cx: 0, cz: 0 };
         Session {
             connection,
+            carrier_room: usize::MAX,
             client_id,
             stage: Stage::Greeting,
             link: Link::with_congestion(now, rules.congestion),
@@ -172,20 +175,25 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::carrier::Carrier;
+
+    fn id(slot: u32, generation: u32) -> ConnectionId {
+        ConnectionId { slot, generation, carrier: Carrier::Udp }
+    }
 
     fn session(slot: u32, generation: u32) -> Session {
         let rules = crate::config::Config::default().rules(0);
-        Session::new(Instant::ZERO, ConnectionId { slot, generation }, 7, &rules)
+        Session::new(Instant::ZERO, id(slot, generation), 7, &rules)
     }
 
     #[test]
     fn a_session_of_an_earlier_generation_is_nobody() {
         let mut sessions = Sessions::default();
         assert!(sessions.insert(session(3, 2)).is_none());
-        assert!(sessions.get_mut(ConnectionId { slot: 3, generation: 1 }).is_none());
-        assert!(sessions.remove(ConnectionId { slot: 3, generation: 1 }).is_none());
+        assert!(sessions.get_mut(id(3, 1)).is_none());
+        assert!(sessions.remove(id(3, 1)).is_none());
         assert_eq!(sessions.len(), 1);
-        assert!(sessions.remove(ConnectionId { slot: 3, generation: 2 }).is_some());
+        assert!(sessions.remove(id(3, 2)).is_some());
         assert_eq!((sessions.len(), sessions.iter().count()), (0, 0));
     }
 

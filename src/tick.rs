@@ -69,8 +69,8 @@ impl<W: Workshop> Tick<W> {
         lap.end(Phase::Generate);
         phase::replicate(tick, sessions, crowd, plan);
         lap.end(Phase::Replicate);
-        let room = carrier.departures.room(PACKET_BYTES_MAX).saturating_sub(sessions.len());
-        phase::stream(now, tick, rules, room, sessions, plan, counters);
+        let mut rooms = carrier.departures.rooms(PACKET_BYTES_MAX, sessions.len());
+        phase::stream(now, tick, rules, &mut rooms, sessions, plan, counters);
         lap.end(Phase::Stream);
         phase::egress(now, plan, sessions, &mut carrier.departures, departed, counters);
         if tick.is_multiple_of(SWEEP_TICKS) {

@@ -219,6 +219,25 @@ fn a_public_address_needs_a_key() {
 }
 
 #[test]
+fn quic_in_public_needs_a_key_and_a_certificate() {
+    let key = File::new("public.key", "0".repeat(64));
+    let public = ["config", "--quic-listen", "0.0.0.0:4433"];
+    let line = mistake(&mut ninefold(&public));
+    assert!(line.contains("`quic_listen` = \"0.0.0.0:4433\"") && line.contains("private_key_file"), "{line}");
+    let line = mistake(ninefold(&public).args(["--private-key-file", key.path()]));
+    assert!(line.contains("quic_certificate_file and quic_key_file"), "{line}");
+    let line = mistake(ninefold(&public).args(["--quic-certificate-file", "chain.pem"]));
+    assert!(line.contains("set quic_key_file, too"), "{line}");
+    let all =
+        ["--private-key-file", key.path(), "--quic-certificate-file", "c.pem", "--quic-key-file", "k.pem"];
+    let line = mistake(ninefold(&public).args(all));
+    assert!(line.contains("set public_addrs"), "{line}");
+    let output = run(ninefold(&public).args(all).args(["--public-addrs", "203.0.113.9:4433"]));
+    assert!(stdout(&output).contains("quic_listen = \"0.0.0.0:4433\""));
+    assert!(stdout(&run(&mut ninefold(&["config"]))).contains("\nquic_listen = \"\"\n"));
+}
+
+#[test]
 fn a_port_in_use_is_told_with_its_remedy() {
     let other = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let address = other.local_addr().expect("it is bound").to_string();

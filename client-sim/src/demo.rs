@@ -15,7 +15,7 @@ use ninefold_client::protocol::connection::{ConnectToken, DEVELOPMENT_KEY, Exten
 use ninefold_client::protocol::time::Duration;
 
 use crate::report::Report;
-use crate::swarm::{Figures, Swarm, SwarmPlan};
+use crate::swarm::{Carrier, Figures, Swarm, SwarmPlan};
 
 /// Seconds that a token can be used.
 const TOKEN_LIFETIME_S: u64 = 300;
@@ -33,6 +33,8 @@ const CACHE_CHUNKS: usize = 512;
 pub struct Demo {
     /// Clients.
     pub clients: usize,
+    /// What their packets ride on.
+    pub carrier: Carrier,
     /// How long they walk once all have started, seconds.
     pub seconds: u64,
     /// Chooses the world and the clients' ways.
@@ -54,7 +56,9 @@ impl Demo {
         let server = Server::start(&config, config.generator.world(config.world_seed))?;
         let clock = Monotonic::start();
         let plan = SwarmPlan {
+            carrier: self.carrier,
             server: server.address(),
+            quic: server.quic(),
             tokens: self.tokens(&config, server.address())?,
             threads: self.threads,
             ramp: Duration::from_secs(1).scaled(self.clients as u64, CLIENTS_PER_SECOND),
@@ -77,8 +81,10 @@ impl Demo {
 
     fn config(&self) -> Config {
         let defaults = Config::default();
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         Config {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listen: any_port,
+            quic_listen: (self.carrier != Carrier::Udp).then_some(any_port),
             world_seed: self.seed,
             walk_speed_units_s: self.speed,
             clients_max: defaults.clients_max.max(self.clients as u32),
@@ -141,7 +147,7 @@ impl Demo {
                 load(&live.chunks_generated),
                 load(&own.chunks),
                 load(&own.crossings),
-                load(&live.bytes_out) / 1_000_000,
+                (load(&live.bytes_out) + load(&live.quic_bytes_out)) / 1_000_000,
             ));
         }
         bar.finish_and_clear();
@@ -150,9 +156,11 @@ impl Demo {
     fn report(&self, config: &Config, summary: &Summary, figures: Figures) -> Report {
         let tick = &summary.tick;
         let telemetry = &tick.telemetry;
+        let (datagrams_in, datagrams_out, bytes_out) = summary.datagrams();
         let phases = Phase::ALL.iter().zip(&telemetry.phases);
         Report {
             clients: self.clients,
+            carrier: self.carrier,
             seconds: self.seconds as f64,
             tick_rate_hz: config.tick_rate_hz,
             ticks: telemetry.ticks,
@@ -174,9 +182,10 @@ impl Demo {
             encoded_bytes_per_chunk: figures.encoded_bytes.percentiles(),
             fragments_sent: tick.counters.fragments_sent,
             fragments_resent: tick.counters.fragments_resent,
-            datagrams_out: summary.udp.datagrams_out,
-            bytes_out: summary.udp.bytes_out,
-            datagrams_in: summary.udp.datagrams_in,
+            datagrams_out,
+            bytes_out,
+            datagrams_in,
+            carriers_cpu_us_per_client_tick: summary.carriers_cpu_us_per_client_tick(),
             server_cpu_us_per_client_tick: summary.cpu_us_per_client_tick(),
             clients_lost: figures.lost.len() as u64,
             panics_caught: tick.chunks.panics,

@@ -1,12 +1,15 @@
 //! Headless clients by the thousand, and what they measured.
 //!
-//! [`swarm`] runs clients of the real client core on real sockets, each with a [`walker`] that finds its
+//! [`swarm`] runs clients of the real client core on real sockets, over UDP or QUIC, each with a [`walker`] that finds its
 //! way by the chunks it has received. [`demo`] starts a server in the same process, lets a swarm loose
 //! on it, and judges the [`report`].
 #![forbid(unsafe_code)]
 
 pub mod demo;
+mod member;
+mod quic;
 pub mod report;
 pub mod socket;
 pub mod swarm;
+mod udp;
 pub mod walker;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, value_parser};
 use ninefold_sim::demo::Demo;
 use ninefold_sim::report::verdict;
+use ninefold_sim::swarm::Carrier;
 
 /// The demo ran and something that must hold did not.
 const EXIT_FAILED: u8 = 1;
@@ -22,7 +23,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start a server on loopback, let clients walk in it over real UDP sockets, and judge it.
+    /// Start a server on loopback, let clients walk in it over real sockets, and judge it.
     ///
     /// Exit code 0: every chunk was right and there on time and no client was lost; 1: not so, and why;
     /// 2: it could not run.
@@ -30,6 +31,9 @@ enum Command {
         /// Clients.
         #[arg(long, default_value_t = 200, value_parser = value_parser!(u32).range(1..=20_000))]
         clients: u32,
+        /// What their packets ride on.
+        #[arg(long, value_enum, default_value_t = Carrier::Udp)]
+        carrier: Carrier,
         /// How long they walk once all have started, seconds.
         #[arg(long, default_value_t = 30, value_parser = value_parser!(u64).range(1..=3_600))]
         seconds: u64,
@@ -52,12 +56,13 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Command::Demo { clients, seconds, seed, speed, json, threads, quiet } = Arguments::parse().command;
+    let Command::Demo { clients, carrier, seconds, seed, speed, json, threads, quiet } =
+        Arguments::parse().command;
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let (clients, threads) = (clients as usize, threads as usize);
-    match (Demo { clients, seconds, seed, speed, threads, json, quiet }).run() {
+    match (Demo { clients, carrier, seconds, seed, speed, threads, json, quiet }).run() {
         Ok(report) => {
             println!("{report}");
             let reasons = verdict(&report);

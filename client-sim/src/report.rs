@@ -6,11 +6,15 @@ use hdrhistogram::Histogram;
 use ninefold::telemetry::Percentiles;
 use serde::{Serialize, Serializer};
 
+use crate::swarm::Carrier;
+
 /// A run. The field names are a promise: see `docs/report.md`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
     /// Clients that were started.
     pub clients: usize,
+    /// What their packets rode on.
+    pub carrier: Carrier,
     /// How long they walked, seconds.
     pub seconds: f64,
     /// The server's tick rate.
@@ -62,6 +66,8 @@ pub struct Report {
     pub datagrams_in: u64,
     /// CPU time of all the server's threads per client and tick, microseconds.
     pub server_cpu_us_per_client_tick: f64,
+    /// That of the carriers' threads alone.
+    pub carriers_cpu_us_per_client_tick: f64,
     /// Clients that never got in or lost their session.
     pub clients_lost: u64,
     /// Panics of the generator that were caught.
@@ -154,8 +160,8 @@ impl fmt::Display for Report {
         };
         writeln!(
             f,
-            "{} clients, {:.0} s, {} ticks at {} Hz",
-            self.clients, self.seconds, self.ticks, self.tick_rate_hz
+            "{} clients over {}, {:.0} s, {} ticks at {} Hz",
+            self.clients, self.carrier, self.seconds, self.ticks, self.tick_rate_hz
         )?;
         writeln!(f)?;
         writeln!(f, "  {:<24}{:>10}{:>10}{:>10}{:>10}", "", "p50", "p99", "p99.9", "max")?;
@@ -189,7 +195,11 @@ impl fmt::Display for Report {
             self.bytes_out as f64 / 1e6,
             self.datagrams_in
         )?;
-        writeln!(f, "  server CPU: {:.2} us per client and tick", self.server_cpu_us_per_client_tick)?;
+        writeln!(
+            f,
+            "  server CPU: {:.2} us per client and tick, {:.2} of it in the carriers",
+            self.server_cpu_us_per_client_tick, self.carriers_cpu_us_per_client_tick
+        )?;
         write!(f, "  world hash: {}", self.world_hash)
     }
 }

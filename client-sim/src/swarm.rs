@@ -1,38 +1,66 @@
-//! Many clients on a few threads, each client with a socket of its own.
+//! Many clients on a few threads, over UDP, QUIC or both.
 //!
 //! A thread waits for its sockets and its clients' ticks; ticks are spread over the period so that a
 //! thousand inputs do not leave in one burst. Nothing is shared between threads until they end.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use mio::{Events, Interest, Poll, Token};
+use clap::ValueEnum;
+use ninefold::carrier::quic::Fingerprint;
 use ninefold::clock::Monotonic;
-use ninefold_client::protocol::connection::{ConnectToken, DATAGRAM_BYTES_MAX};
+use ninefold_client::protocol::connection::ConnectToken;
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::ChunkCoord;
-use ninefold_client::{Client, ClientConfig, EndReason, Event};
-
+use ninefold_client::{ClientConfig, EndReason};
+use serde::Serialize;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::report::Values;
-use crate::socket::{ClientSocket, ReceiveBuffers};
-use crate::walker::Walker;
+use crate::{quic, udp};
 
 /// Ticks a second of a client.
 pub const CLIENT_TICK_HZ: u64 = 60;
 /// After the end a client goes on for so long to get its goodbye out.
-const GOODBYE: Duration = Duration::from_ms(50);
+pub(crate) const GOODBYE: Duration = Duration::from_ms(50);
+
+/// What the clients' packets ride on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Carrier {
+    /// NETCODE 1.02 over UDP.
+    #[default]
+    Udp,
+    /// QUIC datagrams.
+    Quic,
+    /// One half each.
+    Mixed,
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Carrier::Udp => "UDP",
+            Carrier::Quic => "QUIC",
+            Carrier::Mixed => "UDP and QUIC",
+        })
+    }
+}
 
 /// What the swarm is to do.
 #[derive(Debug, Clone)]
 pub struct SwarmPlan {
+    /// What the clients use.
+    pub carrier: Carrier,
     /// Where to.
     pub server: SocketAddr,
+    /// Where to over QUIC, and the certificate that is believed there.
+    pub quic: Option<(SocketAddr, Fingerprint)>,
     /// One token for each client.
     pub tokens: Vec<ConnectToken>,
     /// Threads to spread them over.
@@ -137,7 +165,7 @@ impl Figures {
     }
 
     /// Takes a chunk that was received; says whether it is the first at its place.
-    fn saw(&mut self, coord: ChunkCoord, hash: u128) -> bool {
+    pub(crate) fn saw(&mut self, coord: ChunkCoord, hash: u128) -> bool {
         let before = self.chunk_hashes.len();
         let first = *self.chunk_hashes.entry(coord).or_insert(hash);
         self.chunks_contradicting += u64::from(first != hash);
@@ -170,9 +198,21 @@ impl Swarm {
         let stop = Arc::new(AtomicBool::new(false));
         let live = Arc::new(Live::default());
         let mut threads = Vec::new();
-        for thread in 0..plan.threads.max(1) {
-            let (plan, stop, live) = (plan.clone(), Arc::clone(&stop), Arc::clone(&live));
-            let body = move || run_thread(thread, &plan, clock, &stop, &live);
+        let plan = Arc::new(plan.clone());
+        let count = plan.threads_needed();
+        for thread in 0..count {
+            let part = Part {
+                indices: indices(plan.tokens.len(), thread, count),
+                plan: Arc::clone(&plan),
+                clock,
+                stop: Arc::clone(&stop),
+                live: Arc::clone(&live),
+            };
+            let body = match plan.carrier_of(thread) {
+                Carrier::Quic => quic::run,
+                _ => udp::run,
+            };
+            let body = move || body(part);
             threads.push(std::thread::Builder::new().name(format!("sim-{thread}")).spawn(body)?);
         }
         Ok(Swarm { threads, stop, live })
@@ -195,196 +235,88 @@ impl Swarm {
     }
 }
 
-/// One client and what is remembered of it.
-struct Member {
-    index: u64,
-    client: Client,
-    socket: ClientSocket,
-    walker: Walker,
-    started_at: Instant,
-    playable_at: Option<Instant>,
-    /// Since when it stands in a chunk that is not there.
-    without_chunk_since: Option<Instant>,
-    next_tick: Instant,
-}
-
-fn run_thread(
-    thread: usize,
-    plan: &SwarmPlan,
-    clock: Monotonic,
-    stop: &AtomicBool,
-    live: &Live,
-) -> io::Result<Figures> {
-    let mut poll = Poll::new()?;
-    let mut events = Events::with_capacity(1_024);
-    let mut buffers = ReceiveBuffers::default();
-    let mut figures = Figures::default();
-    let mut members: Vec<Member> = Vec::new();
-    let count = plan.tokens.len() as u64;
-    let mine: Vec<u64> = (0..count).filter(|i| *i as usize % plan.threads.max(1) == thread).collect();
-    let began = clock.now();
-    let start_of = |index: u64| began + plan.ramp.scaled(index, count.max(1));
-    while !stop.load(Ordering::Relaxed) {
-        let now = clock.now();
-        while let Some(&index) = mine.get(members.len()).filter(|i| start_of(**i) <= now) {
-            let member = join(index, plan, now, poll.registry(), members.len())?;
-            members.push(member);
-        }
-        let next_join = mine.get(members.len()).map(|i| start_of(*i));
-        let next_tick = members.iter().map(|m| m.next_tick).chain(next_join).min();
-        let wait = next_tick.map_or(Duration::from_ms(10), |then| then.since(now));
-        poll.poll(&mut events, Some(wait.into()))?;
-        for event in &events {
-            let member = &mut members[event.token().0];
-            member.receive(clock.now(), &mut buffers, &mut figures, live)?;
-        }
-        let now = clock.now();
-        for member in members.iter_mut().filter(|m| m.next_tick <= now) {
-            member.tick(now, &mut figures, live);
-        }
-    }
-    say_goodbye(clock, &mut members, &mut figures);
-    Ok(figures)
-}
-
-fn join(
-    index: u64,
-    plan: &SwarmPlan,
-    now: Instant,
-    registry: &mio::Registry,
-    token: usize,
-) -> io::Result<Member> {
-    // Compiled trees: a load generator's cores are for load, and building recipes is the players' work.
-    let ordinary = ClientConfig::new(plan.unix_s_at_origin);
-    let config = ClientConfig { cache_chunks_max: plan.cache_chunks_max, recipes: false, ..ordinary };
-    let client = Client::new(now, &config, &plan.tokens[index as usize]).map_err(io::Error::other)?;
-    let mut socket = ClientSocket::open(plan.server)?;
-    registry.register(socket.source(), Token(token), Interest::READABLE)?;
-    let walker = Walker::new(plan.seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15), plan.pace);
-    Ok(Member {
-        index,
-        client,
-        socket,
-        walker,
-        started_at: now,
-        playable_at: None,
-        without_chunk_since: None,
-        next_tick: now,
-    })
-}
-
-impl Member {
-    fn receive(
-        &mut self,
-        now: Instant,
-        buffers: &mut ReceiveBuffers,
-        figures: &mut Figures,
-        live: &Live,
-    ) -> io::Result<()> {
-        let Member { client, socket, .. } = self;
-        socket.receive(buffers, |from, datagram| client.handle_datagram(now, from, datagram))?;
-        self.take_events(now, figures, live);
-        // On the way in every answer is waited for; later an acknowledgement can wait for the next tick.
-        if self.playable_at.is_none() {
-            self.transmit(now, figures);
-        }
-        Ok(())
+impl SwarmPlan {
+    /// As many as asked for, but an even number where half of them are for either carrier.
+    fn threads_needed(&self) -> usize {
+        let threads = self.threads.max(1);
+        if self.carrier == Carrier::Mixed { threads.next_multiple_of(2) } else { threads }
     }
 
-    /// One tick of the client: time passes, it decides where to walk and says so.
-    fn tick(&mut self, now: Instant, figures: &mut Figures, live: &Live) {
-        let period_us = 1_000_000 / CLIENT_TICK_HZ;
-        // A tick that is late is not made up for: the server would only ignore the older input.
-        self.next_tick = (self.next_tick + Duration::from_us(period_us)).max(now);
-        self.client.handle_timeout(now);
-        if self.client.ended().is_none() && self.client.is_connected() {
-            let (x, z) = self.walker.decide(now, &self.client);
-            self.client.send_input(x, z, 0);
-        }
-        self.take_events(now, figures, live);
-        let stands_in = self.client.position().map(|p| p.chunk);
-        let is_there = stands_in.is_none_or(|coord| self.client.chunk(coord).is_some());
-        if self.playable_at.is_some() && !is_there {
-            figures.ticks_without_chunk += 1;
-        }
-        self.transmit(now, figures);
-    }
-
-    fn transmit(&mut self, now: Instant, figures: &mut Figures) {
-        let mut buffer = [0; DATAGRAM_BYTES_MAX];
-        while let Some(transmit) = self.client.poll_transmit(now, &mut buffer) {
-            let sent = self.socket.send(transmit.to, &buffer[..transmit.bytes]);
-            figures.send_errors += u64::from(sent.is_err());
-        }
-    }
-
-    fn take_events(&mut self, now: Instant, figures: &mut Figures, live: &Live) {
-        while let Some(event) = self.client.poll_event() {
-            match event {
-                Event::Welcome(_) => {}
-                Event::Entered { present: true, .. } => {
-                    if self.playable_at.is_some() {
-                        live.crossings.fetch_add(1, Ordering::Relaxed);
-                        figures.enter_usable.record(0);
-                    }
-                }
-                Event::Entered { present: false, .. } => {
-                    if self.playable_at.is_some() {
-                        live.crossings.fetch_add(1, Ordering::Relaxed);
-                    }
-                    self.without_chunk_since = Some(now);
-                }
-                Event::ChunkReady { chunk, waited, encoded_bytes, .. } => {
-                    live.chunks.fetch_add(1, Ordering::Relaxed);
-                    if figures.saw(chunk.coord(), chunk.content_hash().0) {
-                        figures.encoded_bytes.record(encoded_bytes as u64);
-                    }
-                    if let Some(waited) = waited {
-                        figures.chunk_complete.record(waited.as_us());
-                    }
-                }
-                Event::ChunkUnavailable { .. } => {}
-                Event::Ended(reason) => {
-                    live.lost.fetch_add(1, Ordering::Relaxed);
-                    figures.lost.push((self.index, reason));
-                }
-            }
-        }
-        if self.client.is_playable() {
-            if let Some(since) = self.without_chunk_since.take()
-                && self.playable_at.is_some()
-            {
-                figures.enter_usable.record(now.since(since).as_us());
-            }
-            if self.playable_at.is_none() {
-                self.playable_at = Some(now);
-                live.playable.fetch_add(1, Ordering::Relaxed);
-                figures.join.record(now.since(self.started_at).as_us());
-            }
+    fn carrier_of(&self, thread: usize) -> Carrier {
+        match self.carrier {
+            Carrier::Mixed if thread.is_multiple_of(2) => Carrier::Udp,
+            Carrier::Mixed => Carrier::Quic,
+            carrier => carrier,
         }
     }
 }
 
-fn say_goodbye(clock: Monotonic, members: &mut [Member], figures: &mut Figures) {
-    for member in members.iter_mut() {
-        if member.client.ended().is_none() && !member.client.is_connected() {
-            let state = ninefold_client::protocol::connection::ClientState::Disconnected;
-            figures.lost.push((member.index, EndReason::Connection(state)));
-        }
-        let stats = *member.client.stats();
-        figures.chunks_delivered += stats.chunks_complete;
-        figures.chunks_hash_failed += stats.chunks_hash_failed + stats.chunks_undecodable;
-        figures.chunks_unavailable += stats.chunks_unavailable;
-        figures.crossings += stats.crossings;
-        figures.crossings_without_chunk += stats.crossings_without_chunk;
-        member.client.disconnect();
+/// The clients of one thread.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// The whole plan.
+    pub plan: Arc<SwarmPlan>,
+    /// Which clients, in the order in which they start.
+    pub indices: Vec<u64>,
+    /// The time.
+    pub clock: Monotonic,
+    /// Whether it is over.
+    pub stop: Arc<AtomicBool>,
+    /// What one watches.
+    pub live: Arc<Live>,
+}
+
+fn indices(clients: usize, thread: usize, threads: usize) -> Vec<u64> {
+    (thread..clients).step_by(threads).map(|index| index as u64).collect()
+}
+
+impl Part {
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
-    let end = clock.now() + GOODBYE;
-    while clock.now() < end {
-        for member in members.iter_mut() {
-            member.client.handle_timeout(clock.now());
-            member.transmit(clock.now(), figures);
+
+    /// What a client core is told.
+    pub fn client_config(&self) -> ClientConfig {
+        let SwarmPlan { cache_chunks_max, unix_s_at_origin, .. } = *self.plan;
+        // Compiled trees: a load generator's cores are for load, and building recipes is the players' work.
+        ClientConfig { cache_chunks_max, recipes: false, ..ClientConfig::new(unix_s_at_origin) }
+    }
+
+    /// When a client starts.
+    pub fn start(&self, began: Instant, index: u64) -> Instant {
+        began + self.plan.ramp.scaled(index, (self.plan.tokens.len() as u64).max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(carrier: Carrier, threads: usize) -> SwarmPlan {
+        SwarmPlan {
+            carrier,
+            server: SocketAddr::from(([127, 0, 0, 1], 1)),
+            quic: None,
+            tokens: Vec::new(),
+            threads,
+            ramp: Duration::ZERO,
+            seed: 1,
+            pace: 1.0,
+            cache_chunks_max: 9,
+            unix_s_at_origin: 0,
         }
-        clock.sleep_until(clock.now() + Duration::from_ms(10));
+    }
+
+    #[test]
+    fn a_mixed_swarm_has_as_many_threads_for_either_carrier() {
+        for (threads, needed) in [(0, 2), (1, 2), (2, 2), (3, 4)] {
+            let plan = plan(Carrier::Mixed, threads);
+            assert_eq!(plan.threads_needed(), needed);
+            let quic = (0..needed).filter(|t| plan.carrier_of(*t) == Carrier::Quic).count();
+            assert_eq!(quic, needed / 2);
+        }
+        assert_eq!(plan(Carrier::Quic, 3).threads_needed(), 3);
+        assert_eq!(plan(Carrier::Quic, 3).carrier_of(1), Carrier::Quic);
     }
 }

@@ -2,9 +2,11 @@
 
 use ninefold_sim::demo::Demo;
 use ninefold_sim::report::verdict;
+use ninefold_sim::swarm::Carrier;
 
 fn demo(clients: usize, seconds: u64, seed: u64, speed: u32) -> Demo {
-    Demo { clients, seconds, seed, speed, threads: 2, json: None, quiet: true }
+    let carrier = Carrier::Udp;
+    Demo { clients, carrier, seconds, seed, speed, threads: 2, json: None, quiet: true }
 }
 
 #[test]
@@ -14,6 +16,18 @@ fn fifty_clients_walk_over_borders_and_nothing_is_missing() {
     assert_eq!((report.join_ms.count, report.panics_caught), (50, 0));
     assert!(report.crossings >= 50, "{} crossings", report.crossings);
     assert!(report.chunks_delivered >= 50 * 9);
+}
+
+#[test]
+fn clients_on_both_carriers_walk_in_one_world_and_see_the_same() {
+    let demo = |carrier| Demo { carrier, ..demo(30, 4, 9, 640) }.run().unwrap();
+    for carrier in [Carrier::Quic, Carrier::Mixed] {
+        let report = demo(carrier);
+        assert_eq!(verdict(&report), Vec::<String>::new(), "{carrier}");
+        assert_eq!((report.join_ms.count, report.chunks_hash_failed), (30, 0));
+        assert!(report.crossings >= 15, "{} crossings", report.crossings);
+        assert!(report.datagrams_out > 30 && report.carriers_cpu_us_per_client_tick > 0.0);
+    }
 }
 
 #[test]

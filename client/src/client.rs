@@ -1,11 +1,13 @@
 //! [`Client`]: connection, link, reassembly, cache and ring behind one call order.
 
+mod carried;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ninefold_protocol::chunk::{Assembled, Outcome as Assembly, Reassembly, Refusal};
-use ninefold_protocol::connection::{self, ClientReceived, ClientState, ConnectToken};
+use ninefold_protocol::connection::{self, ClientReceived, ClientState, CloseReason, ConnectToken};
 use ninefold_protocol::frame::{
     ChunkAt, ChunkKey, ENCODING_BSP_BIT, ENCODING_RECIPE_BIT, Fragment, Hello, Input, Message,
     PROTOCOL_VERSION, ParityFragment, Positions, RefuseReason, Welcome, is_parity, kind,
@@ -87,6 +89,9 @@ pub enum EndReason {
     /// The connection ended.
     #[error("the connection ended: {0:?}")]
     Connection(ClientState),
+    /// The server closed the connection.
+    #[error("the server closed the connection: {0}")]
+    Closed(CloseReason),
     /// The server does not let us in.
     #[error(
         "the server {0}; this client speaks protocol version {PROTOCOL_VERSION} and the chunk encodings \
@@ -119,7 +124,7 @@ pub type ClientError = connection::ClientError;
 /// nothing and [`Client::poll_event`] likewise.
 #[derive(Debug)]
 pub struct Client {
-    connection: connection::Client,
+    way: Way,
     link: Link<()>,
     recipes: bool,
     greeted: bool,
@@ -140,11 +145,25 @@ pub struct Client {
     stats: ClientStats,
 }
 
+/// How packets reach the server.
+#[derive(Debug)]
+enum Way {
+    /// As NETCODE datagrams, which are sealed and opened here.
+    Netcode(Box<connection::Client>),
+    /// As they are, over a carrier that its owner drives.
+    Carried(ClientState),
+}
+
 impl Client {
     /// A client that begins to connect with this token.
     pub fn new(now: Instant, config: &ClientConfig, token: &ConnectToken) -> Result<Self, ClientError> {
-        Ok(Client {
-            connection: connection::Client::new(now, config.unix_s_at_origin, token)?,
+        let connection = connection::Client::new(now, config.unix_s_at_origin, token)?;
+        Ok(Self::with_way(now, config, Way::Netcode(Box::new(connection))))
+    }
+
+    fn with_way(now: Instant, config: &ClientConfig, way: Way) -> Self {
+        Client {
+            way,
             recipes: config.recipes,
             link: Link::new(now),
             greeted: false,
@@ -160,7 +179,14 @@ impl Client {
             others: Others::default(),
             events: VecDeque::new(),
             stats: ClientStats::default(),
-        })
+        }
+    }
+
+    fn state(&self) -> ClientState {
+        match &self.way {
+            Way::Netcode(connection) => connection.state(),
+            Way::Carried(state) => *state,
+        }
     }
 
     /// Why it ended, if it has.
@@ -170,7 +196,7 @@ impl Client {
 
     /// Whether the server has let us in.
     pub fn is_connected(&self) -> bool {
-        self.connection.state() == ClientState::Connected
+        self.state() == ClientState::Connected
     }
 
     /// The player's position as the server last said.
@@ -216,29 +242,35 @@ impl Client {
     /// Takes one datagram; it is decrypted in place. Datagrams from elsewhere are ignored.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
         let bytes = datagram.len() as u64;
-        let received = self.connection.handle(now, from, datagram);
+        let Way::Netcode(connection) = &mut self.way else { return };
+        let received = connection.handle(now, from, datagram);
         if !matches!(received, ClientReceived::Nothing) {
             self.stats.datagrams_in += 1;
             self.stats.bytes_in += bytes;
         }
         if let ClientReceived::Payload(packet) = received {
-            let Client { link, .. } = self;
-            match link.handle_packet(now, packet) {
-                Ok(frames) => {
-                    for (kind, body) in frames {
-                        self.take_frame(now, kind, body);
-                    }
-                    self.drain_link(now);
-                }
-                Err(_) => self.stats.packets_refused += 1,
-            }
+            self.take_packet(now, packet);
         }
         self.follow_connection();
     }
 
+    fn take_packet(&mut self, now: Instant, packet: &[u8]) {
+        match self.link.handle_packet(now, packet) {
+            Ok(frames) => {
+                for (kind, body) in frames {
+                    self.take_frame(now, kind, body);
+                }
+                self.drain_link(now);
+            }
+            Err(_) => self.stats.packets_refused += 1,
+        }
+    }
+
     /// Lets time pass: timers of the connection and the link, chunks that did not come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.connection.handle_timeout(now);
+        if let Way::Netcode(connection) = &mut self.way {
+            connection.handle_timeout(now);
+        }
         self.follow_connection();
         if !self.is_connected() {
             return;
@@ -268,7 +300,11 @@ impl Client {
 
     /// Ends the session; the disconnect packets go out with [`Client::poll_transmit`].
     pub fn disconnect(&mut self) {
-        self.connection.disconnect();
+        match &mut self.way {
+            Way::Netcode(connection) => connection.disconnect(),
+            Way::Carried(state) if !state.is_final() => *state = ClientState::Disconnected,
+            Way::Carried(_) => {}
+        }
         self.follow_connection();
     }
 
@@ -287,27 +323,34 @@ impl Client {
     }
 
     fn next_datagram(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit> {
-        if let Some(transmit) = self.connection.poll_transmit(now, buffer) {
+        let Way::Netcode(connection) = &mut self.way else { return None };
+        if let Some(transmit) = connection.poll_transmit(now, buffer) {
             return Some(Transmit { to: transmit.to, bytes: transmit.bytes });
         }
+        let mut scratch = [0; PACKET_BYTES_MAX];
+        let bytes = self.next_packet(now, &mut scratch)?;
+        let Way::Netcode(connection) = &mut self.way else { return None };
+        let (to, bytes) = connection.seal(now, &[&scratch[..bytes]], buffer).ok()?;
+        Some(Transmit { to, bytes })
+    }
+
+    /// The next packet of the link, written to the front of `buffer`.
+    fn next_packet(&mut self, now: Instant, buffer: &mut [u8]) -> Option<usize> {
         if !self.is_connected() || (self.input.is_none() && !self.link.wants_to_send()) {
             return None;
         }
-        let mut scratch = [0; PACKET_BYTES_MAX];
-        let mut packet = self.link.packet(now, &mut scratch);
+        let mut packet = self.link.packet(now, buffer);
         if let Some(input) = self.input
             && packet.fits(size_of::<Input>())
         {
             packet.push(kind::INPUT, &[zerocopy::IntoBytes::as_bytes(&input)]);
             self.input = None;
         }
-        let built = packet.finish()?;
-        let (to, bytes) = self.connection.seal(now, &[&scratch[..built.head_bytes]], buffer).ok()?;
-        Some(Transmit { to, bytes })
+        packet.finish().map(|built| built.head_bytes)
     }
 
     fn follow_connection(&mut self) {
-        match self.connection.state() {
+        match self.state() {
             ClientState::Connected if !self.greeted => {
                 self.greeted = true;
                 self.send(&Message::Hello(Hello {

@@ -52,6 +52,9 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! Over another carrier, such as QUIC, a client is made with [`Client::carried`]; packets then go in and out
+//! as they are.
 #![forbid(unsafe_code)]
 
 mod cache;

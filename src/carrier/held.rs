@@ -83,13 +83,14 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::carrier::Carrier;
 
     fn at(us: u64) -> Instant {
         Instant::from_us(us)
     }
 
     fn slot(slot: u32) -> ConnectionId {
-        ConnectionId { slot, generation: 1 }
+        ConnectionId { slot, generation: 1, carrier: Carrier::Udp }
     }
 
     fn pop(held: &mut Held, until_us: u64) -> Option<(u32, Vec<u8>)> {

@@ -2,7 +2,7 @@
 //!
 //! The thread waits for datagrams, the tick's doorbell or the next timer. It opens what comes, hands
 //! packets to the tick, seals what the tick wrote when it is due, and sends runs of equally long datagrams to one client
-//! with one call (GSO) where the kernel can.
+//! with one call (GSO) where the kernel can. It also keeps the [`roster`] of all carriers.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
@@ -20,10 +20,10 @@ use ninefold_protocol::connection::{
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::time::{Duration, Instant};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
-use socket2::{Domain, Protocol, Socket, Type};
 
 use super::held::{HELD_MAX, Held};
-use super::{Arrival, CarrierEnd, ConnectionId, Departure};
+use super::roster::{self, Ask, Desk, Door, Entry, Generations, Order};
+use super::{Arrival, Carrier, CarrierEnd, ConnectionId, Departure, socket};
 use crate::clock::Monotonic;
 use crate::telemetry::Live;
 
@@ -48,6 +48,8 @@ const WAITING_MAX: usize = 1 << 16;
 const DEPARTURE_EARLY_MAX: Duration = Duration::from_us(500);
 /// From so much on a held packet counts as late.
 const DEPARTURE_LATE_MIN: Duration = Duration::from_ms(2);
+/// Orders of other carriers before anything else gets its turn.
+const ORDERS_PER_TURN_MAX: usize = 256;
 /// The thread looks at its timers at least this often.
 const WAIT_MAX: Duration = Duration::from_ms(100);
 
@@ -65,6 +67,7 @@ pub struct RunningUdp {
     waker: Arc<Waker>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<UdpReport>,
+    door: Option<Door>,
 }
 
 /// What the carrier did.
@@ -121,15 +124,10 @@ impl BoundUdp {
     /// Binds `listen` and asks the kernel for buffers of `buffer_bytes` each way. What it gave is logged,
     /// with the remedy where that is less.
     pub fn bind(listen: SocketAddr, buffer_bytes: usize) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&listen.into())?;
-        let socket = UdpSocket::from_std(socket.into());
+        let socket = UdpSocket::from_std(socket::bind(listen, buffer_bytes)?);
         let state = UdpSocketState::new((&socket).into())?;
         let address = socket.local_addr()?;
-        let bound = BoundUdp { socket, state, address };
-        bound.raise_buffers(buffer_bytes)?;
-        Ok(bound)
+        Ok(BoundUdp { socket, state, address })
     }
 
     /// Where it is bound.
@@ -137,10 +135,12 @@ impl BoundUdp {
         self.address
     }
 
-    /// Serves the socket on a thread of its own.
+    /// Serves the socket on a thread of its own. `guests_max` is how many clients another carrier can have
+    /// at once, on their way in included.
     pub fn serve(
         self,
         config: ServerConfig,
+        guests_max: usize,
         end: CarrierEnd,
         clock: Monotonic,
         live: Arc<Live>,
@@ -150,10 +150,13 @@ impl BoundUdp {
         poll.registry().register(&mut socket, SOCKET, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), DOORBELL)?);
         let stop = Arc::new(AtomicBool::new(false));
+        let (door, desk) = roster::open(guests_max, Arc::clone(&waker));
         let mut udp = Udp {
             sender: Sender::new(socket, state),
+            clients_max: config.clients_max,
             connection: connection::Server::new(config, clock.now()),
-            generations: Vec::new(),
+            generations: Generations::default(),
+            desk,
             end,
             waiting: VecDeque::new(),
             held: Held::default(),
@@ -164,28 +167,7 @@ impl BoundUdp {
         let thread = std::thread::Builder::new()
             .name("ninefold-udp".into())
             .spawn(move || udp.run(poll, clock, &stopped))?;
-        Ok(RunningUdp { waker, stop, thread })
-    }
-
-    fn raise_buffers(&self, wanted: usize) -> io::Result<()> {
-        // Linux grants at most net.core.[rw]mem_max and reports twice what it granted.
-        let _ = self.state.set_recv_buffer_size((&self.socket).into(), wanted);
-        let _ = self.state.set_send_buffer_size((&self.socket).into(), wanted);
-        let received = self.state.recv_buffer_size((&self.socket).into())?;
-        let sent = self.state.send_buffer_size((&self.socket).into())?;
-        for (what, granted, key) in
-            [("receive", received, "net.core.rmem_max"), ("send", sent, "net.core.wmem_max")]
-        {
-            if granted < wanted {
-                tracing::warn!(
-                    granted_bytes = granted,
-                    wanted_bytes = wanted,
-                    "the kernel caps the socket's {what} buffer; bursts of many clients may be lost; \
-                     raise it with: sysctl -w {key}={wanted}"
-                );
-            }
-        }
-        Ok(())
+        Ok(RunningUdp { waker, stop, thread, door: Some(door) })
     }
 }
 
@@ -193,6 +175,11 @@ impl RunningUdp {
     /// Rings the thread after departures were written.
     pub fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
+    }
+
+    /// Where another carrier asks for its clients to be let in. There is one.
+    pub fn take_door(&mut self) -> Option<Door> {
+        self.door.take()
     }
 
     /// Whether the thread has ended.
@@ -213,8 +200,10 @@ impl RunningUdp {
 struct Udp {
     sender: Sender,
     connection: connection::Server,
-    /// How often each slot was used.
-    generations: Vec<u32>,
+    clients_max: u32,
+    generations: Generations,
+    /// Where other carriers ask.
+    desk: Desk,
     end: CarrierEnd,
     /// Comings and goings that found the lane full; they are never dropped.
     waiting: VecDeque<Arrival>,
@@ -238,6 +227,7 @@ impl Udp {
                 break;
             }
             more = self.waiting.len() < WAITING_MAX && self.receive(&clock, &mut buffers);
+            more |= self.waiting.len() < WAITING_MAX && self.serve_orders(clock.now());
             more |= self.depart(&clock);
             self.connection.handle_timeout(clock.now());
             self.tell_events();
@@ -291,8 +281,7 @@ impl Udp {
         self.report.datagrams_in += 1;
         self.report.bytes_in += datagram.len() as u64;
         if let Received::Payload { slot, bytes } = self.connection.handle(now, from, datagram) {
-            let generation = self.generations[slot as usize];
-            let arrival = Arrival::Packet { connection: ConnectionId { slot, generation }, at: now };
+            let arrival = Arrival::Packet { connection: self.generations.current(slot), at: now };
             // While comings wait for room, packets behind them would overtake them.
             if !self.waiting.is_empty() || self.end.arrivals.push(arrival, bytes).is_err() {
                 self.report.arrivals_dropped += 1;
@@ -305,27 +294,64 @@ impl Udp {
         while let Some(event) = self.connection.poll_event() {
             let arrival = match event {
                 Event::Connected { slot, client_id, .. } => {
-                    let index = slot as usize;
-                    if self.generations.len() <= index {
-                        self.generations.resize(index + 1, 0);
-                    }
-                    self.generations[index] = self.generations[index].wrapping_add(1);
-                    let generation = self.generations[index];
-                    Arrival::Connected { connection: ConnectionId { slot, generation }, client_id }
+                    let connection = self.generations.enter(slot, Carrier::Udp);
+                    Arrival::Connected { connection, client_id }
                 }
                 Event::Disconnected { reason: DisconnectReason::ByServer, .. } => continue,
-                Event::Disconnected { slot, .. } => {
-                    let generation = self.generations[slot as usize];
-                    Arrival::Disconnected(ConnectionId { slot, generation })
+                Event::Disconnected { slot, reason, .. } => {
+                    let connection = self.generations.current(slot);
+                    if connection.carrier != Carrier::Udp && reason == DisconnectReason::Replaced {
+                        self.desk.evict(connection);
+                    }
+                    Arrival::Disconnected(connection)
                 }
             };
             self.waiting.push_back(arrival);
         }
+        self.tell_waiting();
+    }
+
+    fn tell_waiting(&mut self) {
         while let Some(arrival) = self.waiting.front().copied() {
             if self.end.arrivals.push(arrival, &[]).is_err() {
                 break;
             }
             self.waiting.pop_front();
+        }
+    }
+
+    /// Does what other carriers ask; says whether there may be more.
+    fn serve_orders(&mut self, now: Instant) -> bool {
+        for _ in 0..ORDERS_PER_TURN_MAX {
+            let Ok(order) = self.desk.orders.try_recv() else { return false };
+            match order {
+                Order::Admit(ask) => self.admit(now, ask),
+                Order::Release(connection, reason) => self.release(connection, reason),
+            }
+        }
+        true
+    }
+
+    fn admit(&mut self, now: Instant, ask: Ask) {
+        let Ask { from, mut shown, answer } = ask;
+        let admitted = self.connection.admit(now, from, &mut shown[..]);
+        // Who had the slot a moment ago goes before this one comes.
+        self.tell_events();
+        let entry = admitted.map(|admitted| {
+            let connection = self.generations.enter(admitted.slot, Carrier::Quic);
+            self.waiting.push_back(Arrival::Connected { connection, client_id: admitted.client_id });
+            Entry { connection, slots: self.clients_max, timeout: admitted.timeout }
+        });
+        self.tell_waiting();
+        if let Err(Ok(Entry { connection, .. })) = answer.send(entry) {
+            self.release(connection, DisconnectReason::ByPeer);
+        }
+    }
+
+    fn release(&mut self, connection: ConnectionId, reason: DisconnectReason) {
+        if self.generations.is_current(connection) {
+            self.connection.release(connection.slot, reason);
+            self.tell_events();
         }
     }
 
@@ -363,9 +389,9 @@ impl Udp {
                 Departure::Packet { connection, tail, .. } => {
                     turn.send(&mut self.connection, &self.generations, connection, &[head, &tail]);
                 }
-                Departure::Disconnect(ConnectionId { slot, generation }) => {
-                    if self.generations.get(slot as usize) == Some(&generation) {
-                        self.connection.disconnect(slot);
+                Departure::Disconnect(connection) => {
+                    if self.generations.is_current(connection) {
+                        self.connection.disconnect(connection.slot);
                     }
                 }
             }
@@ -410,11 +436,11 @@ impl Turn<'_> {
     fn send(
         &mut self,
         connections: &mut connection::Server,
-        generations: &[u32],
+        generations: &Generations,
         to: ConnectionId,
         parts: &[&[u8]; 2],
     ) {
-        if generations.get(to.slot as usize) != Some(&to.generation) {
+        if !generations.is_current(to) {
             self.report.departures_stale += 1;
             return;
         }

@@ -1,10 +1,11 @@
 //! What follows from the keys: the parts' own limits, and contradictions between keys.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 
-use ninefold_protocol::link::congestion::CongestionConfig;
 use ninefold_protocol::connection::HandshakeLimits;
+use ninefold_protocol::link::congestion::CongestionConfig;
 use ninefold_protocol::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -78,6 +79,39 @@ impl Config {
         if is_clear { EnvFilter::try_new(&self.log).ok() } else { None }
     }
 
+    fn quic_contradiction(&self) -> Option<(&'static str, String)> {
+        let fault = |key, why: &str| Some((key, why.to_owned()));
+        let has = |path: &PathBuf| !path.as_os_str().is_empty();
+        if has(&self.quic_certificate_file) != has(&self.quic_key_file) {
+            return fault("quic_certificate_file", "a certificate goes with its key; set quic_key_file, too");
+        }
+        let listen = self.quic_listen?;
+        if listen.ip().is_loopback() {
+            return None;
+        }
+        if !has(&self.private_key_file) {
+            return fault(
+                "quic_listen",
+                "not a loopback address, and without a key anybody could connect with the published \
+                 development key; set private_key_file or listen on 127.0.0.1",
+            );
+        }
+        if !has(&self.quic_certificate_file) {
+            return fault(
+                "quic_listen",
+                "not a loopback address, and no client could trust a certificate made for development; set \
+                 quic_certificate_file and quic_key_file",
+            );
+        }
+        if listen.ip().is_unspecified() && self.public_addrs.is_empty() {
+            return fault(
+                "quic_listen",
+                "clients cannot connect to this address; set public_addrs to theirs",
+            );
+        }
+        None
+    }
+
     /// A key whose value does not go with itself or another's, and what to do about it.
     pub(super) fn contradiction(&self) -> Option<(&'static str, String)> {
         let has_key = !self.private_key_file.as_os_str().is_empty();
@@ -88,6 +122,9 @@ impl Config {
                 "not a loopback address, and without a key anybody could connect with the published \
                  development key; set private_key_file or listen on 127.0.0.1",
             );
+        }
+        if let Some(fault) = self.quic_contradiction() {
+            return Some(fault);
         }
         if self.listen.ip().is_unspecified() && self.public_addrs.is_empty() {
             return fault("listen", "clients cannot connect to this address; set public_addrs to theirs");

@@ -101,8 +101,27 @@ config_keys! {
     /// The address and UDP port to listen on. Port 0 takes any free port.
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 40_000));
 
-    /// The addresses under which clients reach the server; a connect token has to name one of them.
-    /// Empty: the address it listens on.
+    /// The address and UDP port to listen on for QUIC, in quotes. Empty: no QUIC.
+    quic_listen: Option<SocketAddr> = None;
+
+    /// A PEM file with the server's certificate for QUIC, its own first, then those up to the authority.
+    /// Empty: one for development is made at the start, and its fingerprint is logged.
+    quic_certificate_file: PathBuf = PathBuf::new();
+
+    /// A PEM file with the private key of that certificate.
+    quic_key_file: PathBuf = PathBuf::new();
+
+    /// QUIC connections on their way in at once; further ones are refused. From a quarter of them on,
+    /// clients have to prove their address first.
+    quic_handshakes_max: u32 = 1_024, in 1..=65_536;
+
+    /// A development switch: a folder to write the keys of QUIC sessions into (keys.log, in the format of
+    /// SSLKEYLOGFILE) and the qlogs of the first connections. Whoever reads it can read all QUIC traffic.
+    /// Empty: off.
+    quic_debug_dir: PathBuf = PathBuf::new();
+
+    /// The addresses under which clients reach the server; a connect token has to name one of them,
+    /// whatever carrier it is shown on. Empty: the addresses it listens on.
     public_addrs: Vec<SocketAddr> = Vec::new();
 
     /// A file with the private key that connect tokens are made with: 64 hexadecimal digits. A relative
@@ -230,6 +249,6 @@ mod tests {
             assert!(key.explanation.concat().trim_end().ends_with('.'), "{}", key.name);
         }
         assert_eq!(KEYS[0].env_name(), "NINEFOLD_LISTEN");
-        assert_eq!(KEYS[8].flag_name(), "tick-rate-hz");
+        assert_eq!(KEYS[13].flag_name(), "tick-rate-hz");
     }
 }

@@ -160,6 +160,18 @@ impl Value for SocketAddr {
     }
 }
 
+impl Value for Option<SocketAddr> {
+    const WANTS: &'static str = "an IP address with a port, such as \"127.0.0.1:40001\", or empty";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        if text.trim().is_empty() { Ok(None) } else { SocketAddr::from_text(text).map(Some) }
+    }
+
+    fn to_toml(&self) -> String {
+        self.as_ref().map_or_else(|| "\"\"".to_owned(), Value::to_toml)
+    }
+}
+
 impl Value for Vec<SocketAddr> {
     const WANTS: &'static str = "a list of IP addresses with ports, such as \"203.0.113.9:40000\"";
 

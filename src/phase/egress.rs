@@ -10,8 +10,7 @@ use ninefold_protocol::time::Instant;
 use zerocopy::IntoBytes;
 
 use super::{Pick, Plan};
-use crate::carrier::Departure;
-use crate::carrier::lane;
+use crate::carrier::{Carrier, Departure, Departures};
 use crate::sending::Token;
 use crate::session::{Session, Sessions, Stage};
 use crate::telemetry::Counters;
@@ -24,7 +23,7 @@ pub fn egress(
     now: Instant,
     plan: &Plan,
     sessions: &mut Sessions,
-    departures: &mut lane::Sender<Departure>,
+    departures: &mut Departures,
     departed: &mut Vec<Session>,
     counters: &mut Counters,
 ) {
@@ -48,7 +47,7 @@ fn send_control(
     now: Instant,
     session: &mut Session,
     mut positions: &[u8],
-    departures: &mut lane::Sender<Departure>,
+    departures: &mut Departures,
     counters: &mut Counters,
 ) {
     let mut buffer = [0; PACKET_BYTES_MAX];
@@ -56,7 +55,7 @@ fn send_control(
         if positions.is_empty() && !session.link.wants_to_send() {
             return;
         }
-        if departures.room(PACKET_BYTES_MAX) == 0 {
+        if departures.room(session.connection, PACKET_BYTES_MAX) == 0 {
             counters.egress_skipped += 1;
             return;
         }
@@ -75,14 +74,19 @@ fn send_fragment(
     now: Instant,
     session: &mut Session,
     pick: Pick,
-    departures: &mut lane::Sender<Departure>,
+    departures: &mut Departures,
     counters: &mut Counters,
 ) {
     let mut buffer = [0; PACKET_BYTES_MAX];
     let sending = &session.view.sendings()[pick.sending];
     let (header, tail) = sending.fragmenter.fragment(pick.index);
     let token = Token { sending: sending.id, index: pick.index };
-    let at = session.link.departure(now);
+    let due = session.link.departure(now);
+    let at = match session.connection.carrier {
+        Carrier::Udp => due,
+        // It paces by itself, so the packet is on its way from now on.
+        Carrier::Quic => now,
+    };
     let mut packet = session.link.packet(at, &mut buffer);
     packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), tail.len()).token(token);
     let built = packet.finish().expect("it has a fragment in it");
@@ -94,7 +98,7 @@ fn hand_over(
     departure: Departure,
     head: &[u8],
     tail_bytes: usize,
-    departures: &mut lane::Sender<Departure>,
+    departures: &mut Departures,
     counters: &mut Counters,
 ) {
     counters.packets_out += 1;

@@ -12,8 +12,7 @@ use ninefold_protocol::link::{LinkError, Outcome};
 use ninefold_protocol::time::Instant;
 use ninefold_world::{ChunkCoord, spawn_chunk};
 
-use crate::carrier::lane;
-use crate::carrier::{Arrival, ConnectionId};
+use crate::carrier::{Arrival, Arrivals, ConnectionId};
 use crate::rules::{CHUNK_REQUESTS_PER_TICK_MAX, LEAVE_AFTER, PACKETS_PER_TICK_MAX, Rules};
 use crate::session::{Session, Sessions, Stage};
 use crate::telemetry::Counters;
@@ -24,14 +23,14 @@ pub fn ingress(
     now: Instant,
     tick: u64,
     rules: &Rules,
-    arrivals: &mut lane::Receiver<Arrival>,
+    arrivals: &mut Arrivals,
     sessions: &mut Sessions,
     departed: &mut Vec<Session>,
     counters: &mut Counters,
 ) {
     let mut buffer = [0; PACKET_BYTES_MAX];
-    for _ in 0..arrivals.len() {
-        let Some((arrival, packet)) = arrivals.pop(&mut buffer) else { break };
+    let mut stock = arrivals.take_stock();
+    while let Some((arrival, packet)) = arrivals.pop(&mut stock, &mut buffer) {
         match arrival {
             Arrival::Connected { connection, client_id } => {
                 counters.clients_connected += 1;
@@ -42,6 +41,10 @@ pub fn ingress(
                 let came = Came { connection, at, packet };
                 packet_arrived(now, tick, rules, came, sessions, counters);
             }
+            Arrival::Room { connection, packets } => match sessions.get_mut(connection) {
+                Some(session) => session.carrier_room = packets as usize,
+                None => counters.arrivals_stale += 1,
+            },
             Arrival::Disconnected(connection) => match sessions.remove(connection) {
                 Some(session) => {
                     counters.clients_disconnected += 1;

@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 
 use super::generate::distance_squared;
 use super::{Pick, Plan};
+use crate::carrier::Rooms;
 use crate::rules::Rules;
 use crate::session::{Session, Sessions};
 use crate::telemetry::Counters;
@@ -28,18 +29,17 @@ const PACKET_BYTES: u64 = PACKET_BYTES_MAX as u64;
 /// What a tick's acknowledgement and frame headers take, which go out before any fragment.
 const CONTROL_RESERVE_BYTES: usize = PACKET_HEADER_BYTES + 2 * FRAME_HEADER_BYTES + ACK_BYTES_MIN;
 
-/// Picks fragments. `room` is how many packets the carrier takes beside one for each client.
+/// Picks fragments. `rooms` is how many packets each carrier takes beside one for each client.
 pub fn stream(
     now: Instant,
     tick: u64,
     rules: &Rules,
-    room: usize,
+    rooms: &mut Rooms,
     sessions: &mut Sessions,
     plan: &mut Plan,
     counters: &mut Counters,
 ) {
     let Plan { clients, picks, .. } = plan;
-    let mut room = room;
     let first = if clients.is_empty() { 0 } else { tick as usize % clients.len() };
     let (after, before) = clients.split_at_mut(first);
     for planned in before.iter_mut().chain(after) {
@@ -51,6 +51,7 @@ pub fn stream(
             let mut budget = session.link.budget(now, until);
             budget.spend(first as u64);
             let in_flight_left = rules.in_flight_bytes_max.saturating_sub(session.link.bytes_in_flight());
+            let room = session.carrier_room.min(*rooms.of(session.connection));
             let packets_max = room.min(in_flight_left / PACKET_BYTES_MAX);
             pick_for(rules, session, packets_max, &mut budget, picks, counters);
             // Ceilings and a carrier without room say nothing of the line.
@@ -64,7 +65,7 @@ pub fn stream(
             session.link.ran_dry();
         }
         planned.picks = start..picks.len();
-        room -= planned.picks.len();
+        *rooms.of(session.connection) -= planned.picks.len();
     }
 }
 

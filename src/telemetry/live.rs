@@ -20,12 +20,18 @@ pub struct Live {
     pub chunks_generated: AtomicU64,
     /// Chunks that clients acknowledged whole.
     pub chunks_delivered: AtomicU64,
-    /// Datagrams received.
+    /// Datagrams received over UDP.
     pub datagrams_in: AtomicU64,
-    /// Datagrams sent.
+    /// Datagrams sent over UDP.
     pub datagrams_out: AtomicU64,
     /// Bytes of those.
     pub bytes_out: AtomicU64,
+    /// Datagrams received over QUIC.
+    pub quic_datagrams_in: AtomicU64,
+    /// Datagrams sent over QUIC.
+    pub quic_datagrams_out: AtomicU64,
+    /// Bytes of those.
+    pub quic_bytes_out: AtomicU64,
     /// Every client's line, once a second. The tick never waits for it: who reads too long misses a second.
     pub lines: Mutex<Vec<Line>>,
 }

@@ -4,19 +4,24 @@
 //! does not come true fails the test with its name.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod quic;
+
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
+use bytes::Bytes;
 use ninefold::clock::Monotonic;
 use ninefold::config::Config;
 use ninefold::server::{Server, unix_s};
 use ninefold_client::protocol::connection::{
-    ConnectToken, DATAGRAM_BYTES_MAX, DEVELOPMENT_KEY, Extensions, TokenParams,
+    CloseReason, ConnectToken, DATAGRAM_BYTES_MAX, DEVELOPMENT_KEY, Extensions, TokenParams,
 };
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::{BspWorld, ChunkCoord, Generator, Grid, Position};
 use ninefold_client::{Client, ClientConfig, Event};
+
+use self::quic::{Heard, QuicLine, RUNTIME};
 
 /// The configuration of the tests: any free port, a fixed world.
 pub fn config() -> Config {
@@ -34,13 +39,29 @@ pub fn start_with(config: &Config, generator: Arc<dyn Generator>) -> Server {
     Server::start(config, generator).expect("the server starts")
 }
 
+/// The same with QUIC on any free port, too.
+pub fn config_with_quic() -> Config {
+    Config { quic_listen: Some("127.0.0.1:0".parse().unwrap()), ..config() }
+}
+
 /// A connect token for a client of the development mode.
 pub fn token(server: &Server, config: &Config, client_id: u64) -> ConnectToken {
+    token_with(&DEVELOPMENT_KEY, server, config, client_id, |_| {})
+}
+
+/// A connect token sealed with this key, of which `alter` changes what it likes.
+pub fn token_with(
+    key: &[u8; 32],
+    server: &Server,
+    config: &Config,
+    client_id: u64,
+    alter: impl FnOnce(&mut TokenParams),
+) -> ConnectToken {
     let mut secrets = [0; 24 + 32 + 32];
     getrandom::fill(&mut secrets).unwrap();
     let (nonce, keys) = secrets.split_first_chunk::<24>().unwrap();
     let (up, down) = keys.split_at(32);
-    let params = TokenParams {
+    let mut params = TokenParams {
         protocol_id: config.protocol_id,
         client_id,
         create_unix_s: unix_s(),
@@ -49,8 +70,9 @@ pub fn token(server: &Server, config: &Config, client_id: u64) -> ConnectToken {
         server_addresses: vec![server.address()],
         user_data: [0; 256],
     };
+    alter(&mut params);
     let [up, down] = [up, down].map(|key| key.try_into().unwrap());
-    ConnectToken::mint_extended(&params, Extensions::ALL, &DEVELOPMENT_KEY, *nonce, up, down)
+    ConnectToken::mint_extended(&params, Extensions::ALL, key, *nonce, up, down)
         .expect("the parameters are right")
 }
 
@@ -60,8 +82,14 @@ pub struct Player {
     pub events: Vec<Event>,
     /// What it wishes: repeated each step.
     pub wish: (f64, f64),
-    socket: UdpSocket,
+    pub line: Line,
     clock: Monotonic,
+}
+
+/// What its packets ride on.
+pub enum Line {
+    Udp(UdpSocket),
+    Quic(QuicLine),
 }
 
 impl Player {
@@ -71,26 +99,41 @@ impl Player {
 
     pub fn join_with(server: &Server, config: &Config, client_id: u64, cache_chunks_max: usize) -> Player {
         let ordinary = ClientConfig::new(unix_s());
-        Self::join_as(server, config, client_id, &ClientConfig { cache_chunks_max, ..ordinary })
+        let client_config = ClientConfig { cache_chunks_max, ..ordinary };
+        Self::join_udp(&token(server, config, client_id), &client_config)
     }
 
     /// Joins with compiled trees, which take more than one datagram a chunk.
     pub fn join_for_trees(server: &Server, config: &Config, client_id: u64) -> Player {
-        Self::join_as(
-            server,
-            config,
-            client_id,
-            &ClientConfig { recipes: false, ..ClientConfig::new(unix_s()) },
-        )
+        let client_config = ClientConfig { recipes: false, ..ClientConfig::new(unix_s()) };
+        Self::join_udp(&token(server, config, client_id), &client_config)
     }
 
-    fn join_as(server: &Server, config: &Config, client_id: u64, client_config: &ClientConfig) -> Player {
+    pub fn join_udp(token: &ConnectToken, client_config: &ClientConfig) -> Player {
         let clock = Monotonic::start();
-        let token = token(server, config, client_id);
-        let client = Client::new(clock.now(), client_config, &token).unwrap();
+        let client = Client::new(clock.now(), client_config, token).unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
-        Player { client, events: Vec::new(), wish: (0.0, 0.0), socket, clock }
+        Player { client, events: Vec::new(), wish: (0.0, 0.0), line: Line::Udp(socket), clock }
+    }
+
+    pub fn join_quic(server: &Server, config: &Config, client_id: u64) -> Player {
+        Self::join_quic_with(server, &token(server, config, client_id))
+    }
+
+    pub fn join_quic_with(server: &Server, token: &ConnectToken) -> Player {
+        let clock = Monotonic::start();
+        let client = Client::carried(clock.now(), &ClientConfig::new(unix_s()));
+        let line = Line::Quic(QuicLine::open(server, token));
+        Player { client, events: Vec::new(), wish: (0.0, 0.0), line, clock }
+    }
+
+    /// Its connection, once it is in.
+    pub fn quic(&self) -> &quinn::Connection {
+        match &self.line {
+            Line::Quic(QuicLine { connection: Some(connection), .. }) => connection,
+            _ => panic!("no QUIC client, or not in yet"),
+        }
     }
 
     pub fn now(&self) -> Instant {
@@ -99,10 +142,7 @@ impl Player {
 
     /// One tick of the client.
     pub fn step(&mut self) {
-        let mut buffer = [0; 2_048];
-        while let Ok((bytes, from)) = self.socket.recv_from(&mut buffer) {
-            self.client.handle_datagram(self.clock.now(), from, &mut buffer[..bytes]);
-        }
+        self.receive();
         let now = self.clock.now();
         self.client.handle_timeout(now);
         if self.client.is_connected() && self.client.ended().is_none() {
@@ -112,22 +152,74 @@ impl Player {
         self.flush();
     }
 
+    fn receive(&mut self) {
+        let Player { client, clock, line, .. } = self;
+        match line {
+            Line::Udp(socket) => {
+                let mut buffer = [0; 2_048];
+                while let Ok((bytes, from)) = socket.recv_from(&mut buffer) {
+                    client.handle_datagram(clock.now(), from, &mut buffer[..bytes]);
+                }
+            }
+            Line::Quic(line) => {
+                for heard in line.heard.try_iter() {
+                    match heard {
+                        Heard::Up(connection) => {
+                            line.connection = Some(connection);
+                            client.carrier_is_up();
+                        }
+                        Heard::Packet(packet) => client.handle_packet(clock.now(), &packet),
+                        Heard::Ended(quinn::ConnectionError::ApplicationClosed(close)) => {
+                            let reason = CloseReason::from_code(close.error_code.into_inner());
+                            client.carrier_closed(reason.expect("a reason of ours"));
+                        }
+                        Heard::Ended(_) => client.carrier_lost(),
+                    }
+                }
+            }
+        }
+    }
+
     pub fn flush(&mut self) {
+        let Player { client, clock, line, .. } = self;
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
-        while let Some(transmit) = self.client.poll_transmit(self.clock.now(), &mut buffer) {
-            self.socket.send_to(&buffer[..transmit.bytes], transmit.to).unwrap();
+        match line {
+            Line::Udp(socket) => {
+                while let Some(transmit) = client.poll_transmit(clock.now(), &mut buffer) {
+                    socket.send_to(&buffer[..transmit.bytes], transmit.to).unwrap();
+                }
+            }
+            Line::Quic(line) => {
+                while let Some(bytes) = client.poll_packet(clock.now(), &mut buffer) {
+                    let connection = line.connection.as_ref().expect("it is up");
+                    // A connection that has just ended is heard of with the next step.
+                    let _ = connection.send_datagram(Bytes::copy_from_slice(&buffer[..bytes]));
+                }
+            }
         }
     }
 
     /// Goes on from another port, as behind a router that forgot the old one.
     pub fn change_address(&mut self) {
-        self.socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        self.socket.set_nonblocking(true).unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        match &mut self.line {
+            Line::Udp(own) => {
+                socket.set_nonblocking(true).unwrap();
+                *own = socket;
+            }
+            Line::Quic(line) => {
+                let _entered = RUNTIME.enter();
+                line.endpoint.rebind(socket).unwrap();
+            }
+        }
     }
 
     pub fn leave(&mut self) {
         self.client.disconnect();
         self.flush();
+        if let Line::Quic(QuicLine { connection: Some(connection), .. }) = &self.line {
+            connection.close(CloseReason::Left.code().into(), CloseReason::Left.text().as_bytes());
+        }
     }
 
     pub fn position(&self) -> Option<Position> {

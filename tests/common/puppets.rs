@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ninefold::carrier::{self, Arrival, CarrierEnd, ConnectionId, Departure, TickEnd};
+use ninefold::carrier::{self, Arrival, Carrier, CarrierEnd, ConnectionId, Departure, TickEnd};
 use ninefold::chunk::{ChunkLimits, ChunkService, Encoded, GivenUp, Inline, Job, Report, WorkerId, Workshop};
 use ninefold::rules::Rules;
 use ninefold::telemetry::TickTimes;
@@ -175,7 +175,7 @@ impl Stage {
     }
 
     fn puppet(&mut self, index: usize, generation: u32) -> Puppet {
-        let connection = ConnectionId { slot: index as u32, generation };
+        let connection = ConnectionId { slot: index as u32, generation, carrier: Carrier::Udp };
         let arrival = Arrival::Connected { connection, client_id: index as u64 };
         self.carrier.arrivals.push(arrival, &[]).expect("the lane has room");
         let mut link = Link::new(self.now);

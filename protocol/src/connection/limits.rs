@@ -79,6 +79,8 @@ pub const TOKEN_LIFETIME_S_MAX: u64 = 24 * 60 * 60;
 pub const USED_TOKENS_MIN: usize = 65_536;
 /// Used tokens that are remembered for each slot.
 pub const USED_TOKENS_PER_SLOT: usize = 8;
+/// Expired tokens that are forgotten in one step.
+pub const FORGET_STEPS: usize = 256;
 /// Private tokens that are opened each second, for all addresses together: under 1 % of a core (`cargo bench
 /// --bench abuse`), and room for every client of a full server that restarts within half a second.
 pub const REQUEST_OPENS_PER_S: u32 = 8_000;

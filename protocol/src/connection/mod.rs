@@ -8,6 +8,7 @@
 //! bytes (keys, nonces) are arguments. No datagram makes them panic, and whatever they keep for others has
 //! a bound in [`limits`](self) that is counted when it is reached.
 
+mod admission;
 mod client;
 mod counters;
 mod crypto;
@@ -21,6 +22,7 @@ mod sequence;
 mod server;
 mod token;
 
+pub use admission::{ADMITTED_BYTES, Admitted, CloseReason, QUIC_ALPN, SHOWN_BYTES};
 pub use client::{Client, ClientError, ClientReceived, ClientState};
 pub use counters::{ClientCounters, Counters};
 pub use extension::{EXTENDED_USER_DATA_LEN, Extensions};

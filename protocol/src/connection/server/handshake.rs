@@ -8,26 +8,24 @@
 
 use std::net::SocketAddr;
 
-use super::handshakes::{Crowded, Handshake};
+use super::guests::{AddressProof, Examined};
+use super::handshakes::Handshake;
 use super::roaming::Extended;
 use super::slots::Session;
 use super::used_tokens::Standing;
-use super::{Answer, DisconnectReason, Event, FORGET_STEPS, HandshakeLimits, Server};
-use crate::connection::crypto::{Cipher, Tag};
+use super::{Answer, DisconnectReason, Event, Server};
+use crate::connection::crypto::Cipher;
 use crate::connection::limits::{
-    ANSWER_LEN_MAX, ANSWERS_MAX, CHALLENGE_TOKEN_LEN, HANDSHAKE_TIME_MAX, KEEP_ALIVE, REQUEST_OPENS_BURST,
-    REQUEST_OPENS_PER_S, RESPONSE_OPENS_BURST, RESPONSE_OPENS_PER_S, RESPONSES_PER_HANDSHAKE_S,
-    TOKEN_LIFETIME_S_MAX, USER_DATA_LEN, VERSION,
+    ANSWER_LEN_MAX, ANSWERS_MAX, CHALLENGE_TOKEN_LEN, HANDSHAKE_TIME_MAX, KEEP_ALIVE, RESPONSE_OPENS_BURST,
+    RESPONSE_OPENS_PER_S, RESPONSES_PER_HANDSHAKE_S, USER_DATA_LEN,
 };
 use crate::connection::packet::{Kind, Request, Sealed, seal};
-use crate::connection::rate::{OverRate, Rate, Spent};
+use crate::connection::rate::{Rate, Spent};
 use crate::connection::replay::ReplayWindow;
 use crate::connection::sequence::SessionSequence;
-use crate::connection::token::{ChallengeToken, PrivateToken, TokenError, tag_of};
+use crate::connection::token::{ChallengeToken, PrivateToken};
 use crate::time::{Duration, Instant};
 
-/// Private tokens that are opened, for all.
-const REQUEST_OPENS: Rate = Rate::new(REQUEST_OPENS_PER_S, REQUEST_OPENS_BURST);
 /// Responses that are opened, for all.
 const RESPONSE_OPENS: Rate = Rate::new(RESPONSE_OPENS_PER_S, RESPONSE_OPENS_BURST);
 /// Responses that are opened, for one handshake.
@@ -40,80 +38,14 @@ impl Server {
             self.counters.malformed += 1;
             return;
         };
-        let unix_s = self.clock.unix_s(now);
-        let Request { version, protocol_id, expire_unix_s, nonce, private_token } = request;
-        if version != VERSION || protocol_id != self.config.protocol_id {
-            self.counters.request_protocol += 1;
-            return;
-        }
-        let HandshakeLimits { token_lifetime_s, .. } = self.config.limits;
-        let lifetime_s_max = if token_lifetime_s == 0 { TOKEN_LIFETIME_S_MAX } else { token_lifetime_s };
-        if expire_unix_s <= unix_s || expire_unix_s - unix_s > lifetime_s_max.min(TOKEN_LIFETIME_S_MAX) {
-            self.counters.request_expired += 1;
-            return;
-        }
-        if token_lifetime_s > 0 && expire_unix_s.saturating_sub(token_lifetime_s) < self.started_unix_s {
-            self.counters.request_before_start += 1;
-            return;
-        }
-        let tag = tag_of(private_token);
-        if let Err(counter) = self.may_open(now, from, &tag) {
-            *counter += 1;
-            return;
-        }
-        let key = &self.private_key;
-        match PrivateToken::open(private_token, key, protocol_id, expire_unix_s, &nonce) {
-            Ok(token) => self.take_token(now, from, token, tag, expire_unix_s),
-            Err(TokenError::NotAuthentic) => self.counters.request_forged += 1,
-            Err(_) => self.counters.request_malformed_token += 1,
+        if let Ok(examined) = self.examine(now, from, request, AddressProof::ByChallenge) {
+            self.take_token(now, from, examined);
         }
     }
 
-    /// Whether a private token is worth opening; if not, what counts that. The rates come last: only what
-    /// would be opened is held against anybody.
-    fn may_open(&mut self, now: Instant, from: SocketAddr, tag: &Tag) -> Result<(), &mut u64> {
-        let counters = &mut self.counters;
-        match self.used.standing(tag) {
-            Standing::Unused => {}
-            Standing::InUse(address) if address == from => return Err(&mut counters.already_connected),
-            Standing::InUse(_) | Standing::Ended => return Err(&mut counters.request_used_token),
-        }
-        match self.handshakes.room(from, tag) {
-            Ok(()) => {}
-            Err(Crowded::All) => return Err(&mut counters.handshakes_over_limit),
-            Err(Crowded::Network) => return Err(&mut counters.handshakes_network_over_limit),
-            Err(Crowded::Token) => return Err(&mut counters.handshakes_token_over_limit),
-        }
-        let opens = &mut self.request_opens;
-        match self.requests.take(from, now, || REQUEST_OPENS.take(opens, now)) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(&mut counters.request_over_limit),
-            Err(OverRate) => Err(&mut counters.request_network_over_limit),
-        }
-    }
-
-    fn take_token(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        token: PrivateToken,
-        tag: Tag,
-        expire_unix_s: u64,
-    ) {
-        if !token.server_addresses.iter().any(|a| self.config.public_addresses.contains(a)) {
-            self.counters.request_other_server += 1;
-            return;
-        }
-        self.used.forget_expired(self.clock.unix_s(now), FORGET_STEPS);
+    fn take_token(&mut self, now: Instant, from: SocketAddr, examined: Examined) {
+        let Examined { token, tag, expire_unix_s } = examined;
         let block = token.block();
-        if block.is_some_and(|b| b.create_unix_s < self.started_unix_s) {
-            self.counters.request_before_start += 1;
-            return;
-        }
-        if self.used.is_full() {
-            self.counters.used_tokens_over_limit += 1;
-            return;
-        }
         let cipher = Cipher::new(&token.server_to_client);
         if self.is_full_for(token.client_id, from) {
             self.counters.denied += 1;
@@ -160,6 +92,11 @@ impl Server {
             *counter += 1;
             return;
         };
+        if self.used.standing(&handshake.tag) != Standing::Unused {
+            // Shown on another carrier since: a token is for one session.
+            self.counters.request_used_token += 1;
+            return;
+        }
         let own = OWN_RESPONSES.take(&mut handshake.responses, now);
         if !own || !RESPONSE_OPENS.take(&mut self.response_opens, now) {
             self.counters.response_over_limit += 1;
@@ -187,11 +124,9 @@ impl Server {
         let handshake = self.handshakes.remove(from).expect("it was just there");
         // From here on the token is this address's.
         self.handshakes.remove_token(&handshake.tag);
-        if self.used.enter(handshake.tag, from, handshake.expire_unix_s).is_err() {
-            self.counters.used_tokens_over_limit += 1;
-            return;
+        if self.bind(handshake.tag, from, handshake.expire_unix_s) {
+            self.connect(now, from, handshake, receive, challenge.user_data);
         }
-        self.connect(now, from, handshake, receive, challenge.user_data);
     }
 
     /// A fresh token for a client, or from an address, that has a session replaces that.
@@ -207,8 +142,10 @@ impl Server {
             handshake;
         for old in [self.slots.of_client(client_id), self.slots.of_address(from)].into_iter().flatten() {
             // Both may be the same session, which then has ended already.
-            let Some(session) = self.slots.get(old) else { continue };
-            let is_elsewhere = session.address != from;
+            if !self.slots.is_taken(old) {
+                continue;
+            }
+            let is_elsewhere = self.slots.get(old).is_some_and(|session| session.address != from);
             self.counters.replaced += 1;
             self.end(old, DisconnectReason::Replaced, is_elsewhere);
         }

@@ -10,6 +10,7 @@
 //! Slots are dense indices that are used again; a datagram finds its slot by address in constant time.
 //! An answer is never longer than its question. A token works from one address, for one session.
 
+mod guests;
 mod handshake;
 mod handshakes;
 mod roaming;
@@ -23,13 +24,13 @@ use ahash::RandomState;
 
 use self::handshakes::Handshakes;
 pub(super) use self::roaming::slow_keep_alive;
-use self::slots::Slots;
+use self::slots::{Occupant, Slots};
 use self::used_tokens::UsedTokens;
 use super::counters::Counters;
 use super::crypto::{Cipher, Key};
 use super::limits::{
-    ANSWER_LEN_MAX, DATAGRAM_LEN_MAX, EVENTS_MAX, FAREWELLS, FAREWELLS_WAITING_MIN, KEY_LEN, PACKET_OVERHEAD,
-    PACKETS_PER_CLIENT_BURST, PACKETS_PER_CLIENT_S, PAYLOAD_LEN_MAX, REQUESTS_BURST_S,
+    ANSWER_LEN_MAX, DATAGRAM_LEN_MAX, EVENTS_MAX, FAREWELLS, FAREWELLS_WAITING_MIN, FORGET_STEPS, KEY_LEN,
+    PACKET_OVERHEAD, PACKETS_PER_CLIENT_BURST, PACKETS_PER_CLIENT_S, PAYLOAD_LEN_MAX, REQUESTS_BURST_S,
     REQUESTS_PER_NETWORK_S, USED_TOKENS_MIN, USED_TOKENS_PER_SLOT, USER_DATA_LEN,
 };
 use super::packet::{Kind, Sealed, seal};
@@ -40,8 +41,6 @@ use crate::time::{Duration, Instant};
 
 /// Timers are looked at no more often than this; a keep-alive leaves at most this much late.
 const TIMER_STEP: Duration = Duration::from_ms(10);
-/// Expired tokens that are forgotten in one step.
-const FORGET_STEPS: usize = 256;
 /// What is taken of one client.
 const PACKETS: Rate = Rate::new(PACKETS_PER_CLIENT_S, PACKETS_PER_CLIENT_BURST);
 const NEVER: Instant = Instant::from_us(u64::MAX);
@@ -448,10 +447,14 @@ impl Server {
     }
 
     fn end(&mut self, slot: u32, reason: DisconnectReason, says_farewell: bool) {
-        let session = self.slots.remove(slot).expect("the caller found it there");
-        self.used.end(&session.tag);
-        let slots::Session { address, client_id, send, sequence, .. } = session;
-        if says_farewell {
+        let occupant = self.slots.remove(slot).expect("the caller found it there");
+        self.used.end(&occupant.tag());
+        let client_id = occupant.client_id();
+        // A guest hears it from its own carrier.
+        if let Occupant::Session(session) = occupant
+            && says_farewell
+        {
+            let slots::Session { address, send, sequence, .. } = *session;
             self.farewells.push_back(Farewell { to: address, send, sequence, left: FAREWELLS });
             if self.farewells.len() > FAREWELLS_WAITING_MIN.max(self.config.clients_max as usize) {
                 self.farewells.pop_front();

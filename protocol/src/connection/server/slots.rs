@@ -1,4 +1,5 @@
-//! Sessions in slots: dense indices that are used again, the lowest free one first.
+//! Sessions in slots: dense indices that are used again, the lowest free one first. A slot may also be held
+//! by a guest, whom another carrier serves.
 //!
 //! An address and a client id each lead to at most one session, in constant time, through hashes that
 //! nobody outside can predict; those maps are never iterated. When a session next needs attention is kept
@@ -58,9 +59,40 @@ impl Session {
     }
 }
 
+/// A client whom another carrier serves. Its slot, its client id and its token are taken; nothing that
+/// comes here is ever its.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Guest {
+    pub client_id: u64,
+    /// The token that it came with.
+    pub tag: Tag,
+}
+
+/// Who has a slot.
+pub(super) enum Occupant {
+    Session(Box<Session>),
+    Guest(Guest),
+}
+
+impl Occupant {
+    pub fn client_id(&self) -> u64 {
+        match self {
+            Occupant::Session(session) => session.client_id,
+            Occupant::Guest(guest) => guest.client_id,
+        }
+    }
+
+    pub fn tag(&self) -> Tag {
+        match self {
+            Occupant::Session(session) => session.tag,
+            Occupant::Guest(guest) => guest.tag,
+        }
+    }
+}
+
 /// The sessions.
 pub(super) struct Slots {
-    sessions: Vec<Option<Box<Session>>>,
+    occupants: Vec<Option<Occupant>>,
     /// Not later than [`Session::due_at`], often earlier: what is sent or received is not noted here.
     due: Vec<Instant>,
     free: BinaryHeap<Reverse<u32>>,
@@ -73,7 +105,7 @@ pub(super) struct Slots {
 impl Slots {
     pub fn new(sessions_max: u32, hasher: RandomState) -> Self {
         Slots {
-            sessions: Vec::new(),
+            occupants: Vec::new(),
             due: Vec::new(),
             free: BinaryHeap::new(),
             by_address: AHashMap::with_hasher(hasher.clone()),
@@ -85,7 +117,7 @@ impl Slots {
 
     /// Sessions.
     pub fn count(&self) -> usize {
-        self.sessions.len() - self.free.len()
+        self.occupants.len() - self.free.len()
     }
 
     /// Whether every slot is taken.
@@ -95,15 +127,32 @@ impl Slots {
 
     /// Slots that were ever used: all sessions are in `0..extent`.
     pub fn extent(&self) -> u32 {
-        self.sessions.len() as u32
+        self.occupants.len() as u32
+    }
+
+    pub fn is_taken(&self, slot: u32) -> bool {
+        self.occupants.get(slot as usize).is_some_and(Option::is_some)
     }
 
     pub fn get(&self, slot: u32) -> Option<&Session> {
-        self.sessions.get(slot as usize)?.as_deref()
+        match self.occupants.get(slot as usize)?.as_ref()? {
+            Occupant::Session(session) => Some(session),
+            Occupant::Guest(_) => None,
+        }
+    }
+
+    pub fn guest(&self, slot: u32) -> Option<&Guest> {
+        match self.occupants.get(slot as usize)?.as_ref()? {
+            Occupant::Guest(guest) => Some(guest),
+            Occupant::Session(_) => None,
+        }
     }
 
     pub fn get_mut(&mut self, slot: u32) -> Option<&mut Session> {
-        self.sessions.get_mut(slot as usize)?.as_deref_mut()
+        match self.occupants.get_mut(slot as usize)?.as_mut()? {
+            Occupant::Session(session) => Some(session),
+            Occupant::Guest(_) => None,
+        }
     }
 
     pub fn of_address(&self, address: SocketAddr) -> Option<u32> {
@@ -120,15 +169,7 @@ impl Slots {
 
     /// Gives a session a slot. The caller has made room and ended what had its address or client id.
     pub fn insert(&mut self, session: Session) -> u32 {
-        debug_assert!(!self.is_full());
-        let slot = self.free.pop().map_or_else(
-            || {
-                self.sessions.push(None);
-                self.due.push(Instant::ZERO);
-                self.extent() - 1
-            },
-            |Reverse(slot)| slot,
-        );
+        let slot = self.take_slot();
         let of_address = self.by_address.insert(session.address, slot);
         let of_client = self.by_client.insert(session.client_id, slot);
         // Should two have the same, which takes luck, the later one is known by its address alone.
@@ -137,24 +178,49 @@ impl Slots {
         }
         debug_assert_eq!((of_address, of_client), (None, None));
         self.due[slot as usize] = session.due_at();
-        self.sessions[slot as usize] = Some(Box::new(session));
+        self.occupants[slot as usize] = Some(Occupant::Session(Box::new(session)));
         slot
     }
 
-    /// Frees a slot.
-    pub fn remove(&mut self, slot: u32) -> Option<Session> {
-        let session = *self.sessions.get_mut(slot as usize)?.take()?;
+    /// Gives a guest a slot. The caller has made room and ended what had its client id.
+    pub fn insert_guest(&mut self, guest: Guest) -> u32 {
+        let slot = self.take_slot();
+        let of_client = self.by_client.insert(guest.client_id, slot);
+        debug_assert_eq!(of_client, None);
+        // Its timers are its carrier's.
         self.due[slot as usize] = Instant::from_us(u64::MAX);
-        // Another session may have been found at the address since.
-        if self.of_address(session.address) == Some(slot) {
-            self.by_address.remove(&session.address);
+        self.occupants[slot as usize] = Some(Occupant::Guest(guest));
+        slot
+    }
+
+    fn take_slot(&mut self) -> u32 {
+        debug_assert!(!self.is_full());
+        self.free.pop().map_or_else(
+            || {
+                self.occupants.push(None);
+                self.due.push(Instant::ZERO);
+                self.extent() - 1
+            },
+            |Reverse(slot)| slot,
+        )
+    }
+
+    /// Frees a slot.
+    pub fn remove(&mut self, slot: u32) -> Option<Occupant> {
+        let occupant = self.occupants.get_mut(slot as usize)?.take()?;
+        self.due[slot as usize] = Instant::from_us(u64::MAX);
+        if let Occupant::Session(session) = &occupant {
+            // Another session may have been found at the address since.
+            if self.of_address(session.address) == Some(slot) {
+                self.by_address.remove(&session.address);
+            }
+            if let Some(id) = session.connection_id().filter(|id| self.of_connection_id(id) == Some(slot)) {
+                self.by_connection_id.remove(&id);
+            }
         }
-        self.by_client.remove(&session.client_id);
-        if let Some(id) = session.connection_id().filter(|id| self.of_connection_id(id) == Some(slot)) {
-            self.by_connection_id.remove(&id);
-        }
+        self.by_client.remove(&occupant.client_id());
         self.free.push(Reverse(slot));
-        Some(session)
+        Some(occupant)
     }
 
     /// Moves a session to another address; says whether it could. An address of a session that is known by
@@ -232,7 +298,7 @@ mod tests {
         }
         assert!(slots.is_full());
         for slot in [2, 0, 3] {
-            assert_eq!(slots.remove(slot).unwrap().client_id, u64::from(slot));
+            assert_eq!(slots.remove(slot).unwrap().client_id(), u64::from(slot));
             assert!(slots.remove(slot).is_none());
         }
         assert_eq!(
@@ -295,6 +361,20 @@ mod tests {
         let id = slots.get(a).unwrap().connection_id().unwrap();
         slots.remove(b);
         assert_eq!(slots.of_connection_id(&id), Some(a));
+    }
+
+    #[test]
+    fn a_guest_has_a_slot_and_a_client_id_and_is_never_found_as_a_session() {
+        let mut slots = slots(2);
+        let guest = slots.insert_guest(Guest { client_id: 42, tag: [9; 16] });
+        let session = slots.insert(session(7, 1, Instant::ZERO));
+        assert!(slots.is_full());
+        assert_eq!((slots.of_client(42), slots.guest(guest).map(|g| g.client_id)), (Some(guest), Some(42)));
+        assert!(slots.get(guest).is_none() && slots.get_mut(guest).is_none());
+        assert!(slots.guest(session).is_none());
+        assert_ne!(slots.next_due(0, Instant::from_us(u64::MAX - 1)), Some(guest));
+        assert_eq!(slots.remove(guest).map(|o| o.tag()), Some([9; 16]));
+        assert_eq!((slots.of_client(42), slots.count()), (None, 1));
     }
 
     #[test]

@@ -289,3 +289,31 @@ fn no_number_is_used_twice_under_one_key_across_a_restart() {
         }
     }
 }
+
+#[test]
+fn a_guest_of_another_carrier_makes_way_for_the_same_client_over_udp() {
+    let mut server = server(1);
+    let mut shown = request_of(42, 1);
+    assert_eq!(server.admit(at(0), address(1), &mut shown).map(|a| a.slot), Ok(0));
+    let _client = connected(&mut server, 42, 2, address(2), at(0));
+    let slot = 0;
+    let gone = Event::Disconnected { slot, client_id: 42, reason: DisconnectReason::Replaced };
+    let [first, second] = &events(&mut server)[..] else { panic!() };
+    assert_eq!(first, &gone);
+    assert!(matches!(second, Event::Connected { slot: 0, client_id: 42, .. }));
+    assert_eq!((server.connected(), server.counters().replaced), (1, 1));
+}
+
+#[test]
+fn a_token_shown_on_another_carrier_meanwhile_does_not_finish_its_handshake() {
+    let mut server = server(2);
+    let mut client = client(42, 1);
+    for mut datagram in sent_by_client(&mut client, at(0)) {
+        server.handle(at(0), address(1), &mut datagram);
+    }
+    let mut shown = request_of(42, 1);
+    assert!(server.admit(at(0), address(1), &mut shown).is_ok());
+    exchange(&mut server, &mut client, address(1), at(0));
+    assert_eq!(client.state(), ClientState::SendingResponse);
+    assert_eq!((server.connected(), server.counters().request_used_token), (1, 1));
+}

@@ -1,0 +1,209 @@
+//! The sessions of the QUIC carrier: who gets the packets of a slot, who has fallen silent, how much each
+//! one's line takes.
+
+use bytes::{Bytes, BytesMut};
+use ninefold_protocol::connection::CloseReason;
+use ninefold_protocol::limits::PACKET_BYTES_MAX;
+use ninefold_protocol::time::{Duration, Instant};
+use quinn::{Connection, ConnectionStats, SendDatagramError, VarInt};
+
+use super::report::{Counted, QuicReport};
+use super::transport::{Flow, RECORD_BYTES, ROOM_PACKETS_MAX, SEND_BUFFER_BYTES, room};
+use crate::carrier::roster::Entry;
+use crate::carrier::{Arrival, ConnectionId};
+
+/// A path that has been too narrow for so long, with packets waiting for it, will not grow.
+const NARROW_MAX: Duration = Duration::from_secs(5);
+
+/// A session.
+pub(super) struct Peer {
+    pub id: ConnectionId,
+    pub connection: Connection,
+    /// What its token says of silence.
+    timeout: Option<Duration>,
+    /// Frames that came; more of them mean that it is there.
+    heard: u64,
+    heard_at: Instant,
+    address: std::net::SocketAddr,
+    /// The room that the tick was told.
+    room: u32,
+    /// Bytes that waited after its last packets were written.
+    queued: usize,
+    /// Bytes that waited before the first packet of this tick was.
+    left_over: Option<usize>,
+    /// Whether its slot is in [`Peers::watched`].
+    is_watched: bool,
+    /// Since when packets did not fit its path.
+    narrow_since: Option<Instant>,
+    counted: Counted,
+}
+
+/// The sessions by slot.
+pub(super) struct Peers {
+    slots: Vec<Option<Box<Peer>>>,
+    /// Slots that got packets, or have less than full room: their rooms are reckoned after each tick.
+    watched: Vec<u32>,
+    tick_us: u64,
+}
+
+/// Closes a connection with a reason.
+pub(super) fn close(connection: &Connection, reason: CloseReason) {
+    connection.close(VarInt::from_u32(reason.code()), reason.text().as_bytes());
+}
+
+/// Frames from the peer that only it can have made.
+fn frames_heard(stats: &ConnectionStats) -> u64 {
+    let rx = &stats.frame_rx;
+    rx.acks + rx.ping + rx.datagram + rx.stream + rx.path_response + rx.path_challenge
+}
+
+/// Bytes that wait in a send buffer with this much space.
+fn queued_bytes(space: usize) -> usize {
+    // The next record's own bytes are never counted as space.
+    (SEND_BUFFER_BYTES - RECORD_BYTES).saturating_sub(space)
+}
+
+impl Peers {
+    /// Nobody. A tick takes `tick` at most.
+    pub fn new(tick: Duration) -> Self {
+        Peers { slots: Vec::new(), watched: Vec::new(), tick_us: tick.as_us() }
+    }
+
+    /// Takes a session in; one that was left in its slot comes back.
+    pub fn insert(&mut self, now: Instant, entry: Entry, connection: Connection) -> Option<Box<Peer>> {
+        let slot = entry.connection.slot as usize;
+        if self.slots.len() <= slot {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        let stats = connection.stats();
+        let peer = Peer {
+            id: entry.connection,
+            timeout: entry.timeout,
+            heard: frames_heard(&stats),
+            heard_at: now,
+            address: connection.remote_address(),
+            // Differs from what any line has, so that the tick is told with the first packet.
+            room: u32::MAX,
+            queued: 0,
+            left_over: None,
+            // What had the slot before may have left it there.
+            is_watched: self.watched.contains(&entry.connection.slot),
+            narrow_since: None,
+            counted: Counted::default(),
+            connection,
+        };
+        self.slots[slot].replace(Box::new(peer))
+    }
+
+    /// Takes this very session out.
+    pub fn remove(&mut self, id: ConnectionId) -> Option<Box<Peer>> {
+        self.get_mut(id)?;
+        self.slots[id.slot as usize].take()
+    }
+
+    /// All sessions, which are then gone.
+    pub fn drain(&mut self) -> impl Iterator<Item = Box<Peer>> {
+        std::mem::take(&mut self.slots).into_iter().flatten()
+    }
+
+    fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Peer> {
+        self.slots.get_mut(id.slot as usize)?.as_deref_mut().filter(|peer| peer.id == id)
+    }
+
+    /// Sends one packet: `head` and `tail` are put together here. Says why the session has to end, if so.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        head: &[u8],
+        tail: &Bytes,
+        report: &mut QuicReport,
+    ) -> Option<CloseReason> {
+        let watched = &mut self.watched;
+        let peer = self.slots.get_mut(id.slot as usize).and_then(|peer| peer.as_deref_mut());
+        let Some(peer) = peer.filter(|peer| peer.id == id) else {
+            report.departures_stale += 1;
+            return None;
+        };
+        if !peer.is_watched {
+            peer.is_watched = true;
+            watched.push(id.slot);
+        }
+        let mut packet = BytesMut::with_capacity(head.len() + tail.len());
+        packet.extend_from_slice(head);
+        packet.extend_from_slice(tail);
+        let space = peer.connection.datagram_send_buffer_space();
+        peer.left_over.get_or_insert(queued_bytes(space));
+        let overflows = u64::from(space < packet.len());
+        match peer.connection.send_datagram(packet.freeze()) {
+            Ok(()) => {
+                report.packets_out += 1;
+                report.send_buffer_overflows += overflows;
+            }
+            Err(SendDatagramError::TooLarge) => {
+                report.packets_too_large += 1;
+                let since = *peer.narrow_since.get_or_insert(now);
+                return (now.since(since) >= NARROW_MAX).then_some(CloseReason::NarrowPath);
+            }
+            Err(_) => report.departures_stale += 1,
+        }
+        None
+    }
+
+    /// After the packets of a tick: tells the tick of rooms that have changed. `tell` says whether it
+    /// could.
+    pub fn reckon_rooms(&mut self, report: &mut QuicReport, mut tell: impl FnMut(Arrival) -> bool) {
+        let (slots, tick_us) = (&mut self.slots, self.tick_us);
+        self.watched.retain(|slot| {
+            let Some(peer) = slots[*slot as usize].as_deref_mut() else { return false };
+            let queued = queued_bytes(peer.connection.datagram_send_buffer_space());
+            let left_over = peer.left_over.take().unwrap_or(queued);
+            let drained = peer.queued.saturating_sub(left_over);
+            peer.queued = queued;
+            let path = peer.connection.stats().path;
+            let (window, rtt_us) = (path.cwnd, path.rtt.as_micros() as u64);
+            let packets = room(Flow { queued, left_over, drained, window, rtt_us }, tick_us);
+            // What the lane has no room for is told after the next tick.
+            let is_told = packets == peer.room || tell(Arrival::Room { connection: peer.id, packets });
+            if is_told {
+                peer.room = packets;
+            }
+            let is_limited = packets < ROOM_PACKETS_MAX || !is_told;
+            report.held_back += u64::from(is_limited);
+            peer.is_watched = is_limited;
+            is_limited
+        });
+    }
+
+    /// Looks at every session: who has moved, whose path has grown, and who has been silent for too long,
+    /// which is given back.
+    pub fn sweep(&mut self, now: Instant, report: &mut QuicReport) -> Vec<ConnectionId> {
+        let mut silent = Vec::new();
+        for peer in self.slots.iter_mut().filter_map(|peer| peer.as_deref_mut()) {
+            let stats = peer.connection.stats();
+            peer.counted.take(&stats, report);
+            let heard = frames_heard(&stats);
+            if heard != peer.heard {
+                (peer.heard, peer.heard_at) = (heard, now);
+            } else if peer.timeout.is_some_and(|timeout| now.since(peer.heard_at) >= timeout) {
+                silent.push(peer.id);
+            }
+            let address = peer.connection.remote_address();
+            if address != peer.address {
+                peer.address = address;
+                report.migrations += 1;
+            }
+            if peer.connection.max_datagram_size().is_some_and(|bytes| bytes >= PACKET_BYTES_MAX) {
+                peer.narrow_since = None;
+            }
+        }
+        silent
+    }
+}
+
+impl Peer {
+    /// Counts what is left to count.
+    pub fn settle(&mut self, report: &mut QuicReport) {
+        self.counted.take(&self.connection.stats(), report);
+    }
+}
