@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 
-use ninefold_protocol::link::congestion::CongestionConfig;
 use ninefold_protocol::connection::HandshakeLimits;
+use ninefold_protocol::link::congestion::CongestionConfig;
 use ninefold_protocol::time::Duration;
 use tracing_subscriber::EnvFilter;
 
