@@ -18,8 +18,8 @@
 //! [`decode`] and [`Chunk::from_recipe`] check everything before they believe it: sizes before memory,
 //! every index, the tree's shape, every box and every corner, and last the content hash.
 
-mod contents;
 mod error;
+mod fittings;
 mod header;
 mod pack;
 mod recipe;
@@ -52,9 +52,9 @@ pub const HEADER_BYTES: usize = 48;
 /// Bytes of the largest uncompressed body.
 pub const DECODED_BYTES_MAX: usize =
     tree::body_bytes([PLANES_MAX, NODES_MAX, LEAVES_MAX, FACES_MAX, VERTICES_MAX])
-        + DOORS_MAX * contents::DOOR_BYTES
-        + LIGHTS_MAX * contents::LIGHT_BYTES
-        + contents::table_bytes(LEAVES_MAX, OPENINGS_MAX);
+        + DOORS_MAX * fittings::DOOR_BYTES
+        + LIGHTS_MAX * fittings::LIGHT_BYTES
+        + fittings::table_bytes(LEAVES_MAX, OPENINGS_MAX);
 /// Bytes of the largest encoded chunk that a decoder looks at.
 pub const ENCODED_BYTES_MAX: usize = HEADER_BYTES + DECODED_BYTES_MAX + 1_024;
 
@@ -110,31 +110,31 @@ fn hash_of(header: &Header, body: &[u8]) -> u128 {
 /// Bytes of the uncompressed body that a header announces.
 fn body_bytes(header: &Header) -> usize {
     let [_, _, leaves, _, _] = header.counts;
-    let table = if header.all_visible { 0 } else { contents::table_bytes(leaves, header.openings) };
+    let table = if header.all_visible { 0 } else { fittings::table_bytes(leaves, header.openings) };
     tree::body_bytes(header.counts)
-        + header.doors * contents::DOOR_BYTES
-        + header.lights * contents::LIGHT_BYTES
+        + header.doors * fittings::DOOR_BYTES
+        + header.lights * fittings::LIGHT_BYTES
         + table
 }
 
 fn write_body(chunk: &Chunk, out: &mut Vec<u8>) {
     out.reserve(body_bytes(&Header::of(chunk)));
     tree::write(chunk, out);
-    contents::write_doors(&chunk.doors, out);
-    contents::write_lights(&chunk.lights, out);
-    contents::write_visibility(chunk, out);
+    fittings::write_doors(&chunk.doors, out);
+    fittings::write_lights(&chunk.lights, out);
+    fittings::write_visibility(chunk, out);
     debug_assert_eq!(out.len(), body_bytes(&Header::of(chunk)));
 }
 
 fn read_body(header: &Header, body: &[u8]) -> Result<Chunk, DecodeError> {
     let mut streams = Streams::new(body);
     let tree::Tree { planes, nodes, leaves, faces, vertices } = tree::read(&mut streams, header.counts)?;
-    let doors = contents::read_doors(&mut streams, header.doors)?;
-    let lights = contents::read_lights(&mut streams, header.lights)?;
+    let doors = fittings::read_doors(&mut streams, header.doors)?;
+    let lights = fittings::read_lights(&mut streams, header.lights)?;
     let visibility = if header.all_visible {
         Visibility::All
     } else {
-        contents::read_visibility(&mut streams, leaves.len(), header.openings)?
+        fittings::read_visibility(&mut streams, leaves.len(), header.openings)?
     };
     debug_assert!(streams.is_empty());
     Ok(Chunk {

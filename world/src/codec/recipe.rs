@@ -5,7 +5,7 @@
 //! is that of the compiled tree; the number of styles follows it in one byte, then the packed body.
 //! Building the recipe gives that tree again, and its content hash is checked against the header's.
 
-use super::contents::{self, DOOR_PLACE_BYTES, LIGHT_BYTES};
+use super::fittings::{self, DOOR_PLACE_BYTES, LIGHT_BYTES};
 use super::header::Header;
 use super::streams::{self, Streams};
 use super::{DecodeError, ENCODING_RECIPE, HEADER_BYTES, open, pack};
@@ -47,8 +47,8 @@ pub fn encode_recipe(grid: &Grid, chunk: &Chunk) -> Option<Vec<u8>> {
     streams::write(&mut body, heights(grid, |open| Some(open.floor)));
     streams::write(&mut body, heights(grid, |open| open.ceiling));
     body.extend(styles.iter().flatten());
-    contents::write_door_places(&grid.doors, &mut body);
-    contents::write_lights(&grid.lights, &mut body);
+    fittings::write_door_places(&grid.doors, &mut body);
+    fittings::write_lights(&grid.lights, &mut body);
     debug_assert_eq!(body.len(), body_bytes(styles.len(), grid.doors.len(), grid.lights.len()));
     let mut out = Vec::new();
     Header::of(chunk).write(ENCODING_RECIPE, chunk.content_hash().0, &mut out);
@@ -125,12 +125,12 @@ fn read_grid(header: &Header, styles: usize, body: &[u8]) -> Result<Grid, Decode
         });
     }
     let mut grid = Grid::from_known(header.coord, header.biome, cells);
-    for (index, place) in contents::read_door_places(&mut streams, header.doors)?.into_iter().enumerate() {
+    for (index, place) in fittings::read_door_places(&mut streams, header.doors)?.into_iter().enumerate() {
         let Door { x, z, axis, hinge, open_degrees, .. } = place;
         let door = grid.door_at(x.into(), z.into(), axis, hinge, open_degrees);
         grid.doors.push(door.ok_or(DecodeError::Invalid { what: "door", index })?);
     }
-    grid.lights.extend(contents::read_lights(&mut streams, header.lights)?);
+    grid.lights.extend(fittings::read_lights(&mut streams, header.lights)?);
     debug_assert!(streams.is_empty());
     Ok(grid)
 }

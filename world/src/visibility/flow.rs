@@ -15,8 +15,9 @@ use crate::coord::CELLS_PER_CHUNK;
 
 /// A line passes at most so many portals: it crosses at most 32 cell boundaries, the border's among them.
 const DEPTH_MAX: usize = 2 * CELLS_PER_CHUNK + 1;
-/// Portals that are tried for one chunk before it counts as open land. What is generated needs a tenth.
-const STEPS_MAX: u32 = 400_000;
+/// Portals that are looked at for one chunk before it counts as open land: some 10 ms of work, however a recipe
+/// was made up. What is generated needs a tenth.
+const STEPS_MAX: u32 = 1_000_000;
 
 /// Finds what `leaves` leaves can see of each other and of the openings.
 pub(crate) fn find(portals: &Portals, leaves: usize) -> Visibility {
@@ -126,7 +127,9 @@ impl<const WORDS: usize> Flow<'_, WORDS> {
                 might.leaves[before / 64] &= !(1 << (before % 64));
             }
         }
-        for portal in self.portals.of(from as u16) {
+        let portals = self.portals.of(from as u16);
+        self.steps += portals.len() as u32;
+        for portal in portals {
             (self.lefts[0], self.rights[0]) = (portal.left, portal.right);
             self.enter(portal.beyond, 1, None, portal.side, might);
         }
@@ -143,7 +146,6 @@ impl<const WORDS: usize> Flow<'_, WORDS> {
         entered: Side,
         might: Sight<WORDS>,
     ) {
-        self.steps += 1;
         let leaf = match beyond {
             Beyond::Opening(opening) => {
                 self.seen.openings |= 1 << opening;
@@ -156,8 +158,9 @@ impl<const WORDS: usize> Flow<'_, WORDS> {
         if might.is_subset(self.seen) || depth == DEPTH_MAX || self.steps > STEPS_MAX {
             return;
         }
-        let portals = self.portals;
-        for portal in portals.of(leaf) {
+        let portals = self.portals.of(leaf);
+        self.steps += portals.len() as u32;
+        for portal in portals {
             let is_hopeless = match portal.beyond {
                 Beyond::Leaf(leaf) => !might.contains(usize::from(leaf)),
                 Beyond::Opening(opening) => self.seen.openings & (1 << opening) != 0,

@@ -153,8 +153,15 @@ impl Visibility {
 mod tests {
     use super::*;
     use crate::biome::Biome;
+    use crate::bsp::build;
+    use crate::cell::{Cell, OpenCell};
+    use crate::chunk::Chunk;
+    use crate::codec::encode_recipe;
+    use crate::coord::ChunkCoord;
     use crate::generator::{BspWorld, Generator};
+    use crate::grid::Grid;
     use crate::grid::tests::coords;
+    use crate::hash::Random;
     use crate::scratch::Scratch;
 
     /// The share of pairs of leaves that cannot see each other.
@@ -186,6 +193,29 @@ mod tests {
         let shares = [Biome::Dungeon, Biome::Courtyard].map(|biome| hidden(biome, 300));
         println!("hidden pairs of leaves: dungeon {:.3}, courtyard {:.3}", shares[0], shares[1]);
         assert!(shares[0] >= 0.45 && shares[1] >= 0.2 && shares[0] + shares[1] >= 0.6, "{shares:?}");
+    }
+
+    /// Halls made up to be dear: each cell a leaf of its own, rock scattered among them. However many ways
+    /// sight has, the search ends.
+    #[test]
+    fn a_hall_made_up_to_be_dear_counts_as_open_land() {
+        let mut given_up = 0;
+        for one_in in [3, 4, 6, 9, 14] {
+            let mut random = Random::new(one_in as u64);
+            let mut grid = Grid::uniform(ChunkCoord::new(0, 0), Biome::Dungeon, Cell::Solid);
+            for i in 0..256 {
+                let floor = (i % 2 + i / 16 % 2) as i16 * 64;
+                if !random.one_in(one_in) {
+                    grid.set(i % 16, i / 16, Cell::Open(OpenCell::indoor(Biome::Dungeon, floor, 768)));
+                }
+            }
+            let chunk = build(&grid, &mut Scratch::default());
+            given_up += usize::from(chunk.visibility() == &Visibility::All);
+            let recipe = encode_recipe(&grid, &chunk).expect("one style");
+            assert!(Chunk::from_recipe(&recipe, &mut Scratch::default()) == Ok(chunk));
+        }
+        println!("{given_up} of 5 halls were given up");
+        assert!(given_up >= 1);
     }
 
     #[test]

@@ -61,6 +61,9 @@ const DRAIN_AFTER_LOOPS: u64 = 5;
 /// drain together. So they do not take each other for strangers, and who came later does not take the others'
 /// queue for a part of the path.
 const DRAIN_EVERY: Duration = Duration::from_secs(2);
+/// A flow that has been held back for less than this is not drained: a burst of chunks would pay a tenth of its
+/// time for it.
+const DRAIN_FROM: Duration = Duration::from_secs(1);
 /// The same while competing.
 const DRAIN_COMPETING_EVERY: Duration = Duration::from_secs(4);
 /// Round trips that a drain may take to show.
@@ -324,7 +327,7 @@ impl Copa {
         let (is_time, is_time_competing) = (crossed(DRAIN_EVERY), crossed(DRAIN_COMPETING_EVERY));
         self.looked_at = now;
         // A short burst has better things to do.
-        let is_long = now.since(self.limited_since) > self.loops(DRAIN_AFTER_LOOPS);
+        let is_long = now.since(self.limited_since) > self.loops(DRAIN_AFTER_LOOPS).max(DRAIN_FROM);
         match self.phase {
             Phase::SlowStart => {}
             Phase::Steering if is_time && is_long => self.drain(now, trips, was_full),
