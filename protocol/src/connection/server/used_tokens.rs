@@ -2,7 +2,8 @@
 //!
 //! A token is used when its challenge has been answered: from then on it belongs to the address that
 //! answered, and once its session has ended it is refused for good. Until then it is anybody's who shows
-//! it, from a few addresses at a time ([`super::handshakes`]). An entry is forgotten only when its token
+//! it, from a few addresses at a time ([`super::handshakes`]). On a carrier that has proven the address, to
+//! be let in is to use it, and to use it up. An entry is forgotten only when its token
 //! has expired; when there is no room, the new token is refused, never an old one forgotten.
 //!
 //! The store does not outlive the process. An extended token says when it was made
