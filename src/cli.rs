@@ -80,7 +80,7 @@ pub fn parse(
 fn command() -> Command {
     let root = Command::new("ninefold")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("A low-latency UDP game server for worlds too large to load")
+        .about("A low-latency UDP and QUIC game server for worlds too large to load")
         .after_help(
             "Without a command it serves. A flag goes before the environment, the environment before the \
              file,\nthe file before the default. `ninefold config` prints and explains every key.",
