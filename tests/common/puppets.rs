@@ -408,8 +408,8 @@ impl Puppet {
         if self.snapshots.back().is_some_and(|newest| newest.tick >= snapshot.tick) {
             return;
         }
-        let confirmed = self.inputs - u32::from((self.inputs as u16).wrapping_sub(snapshot.input));
-        while self.inputs - self.unconfirmed.len() as u32 + 1 <= confirmed && self.unconfirmed.len() > 1 {
+        let ahead = u32::from((self.inputs as u16).wrapping_sub(snapshot.input));
+        while self.unconfirmed.len() as u32 > ahead && self.unconfirmed.len() > 1 {
             self.unconfirmed.pop_front();
         }
         let own = snapshot.own;

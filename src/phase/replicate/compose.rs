@@ -103,6 +103,7 @@ impl Composer {
             baseline: base_tick.map(|tick| tick as u32),
             input: session.inputs.last_taken() as u16,
             lead_half_ms: lead_half_ms(session.inputs.lead_us()),
+            incomplete: left_out > 0,
         };
         let mut encoder = Encoder::new(&mut self.body[..], around.rules.tick_rate_hz as u16, &head);
         encoder.own(&base_own, &around.own);

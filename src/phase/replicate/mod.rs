@@ -76,6 +76,10 @@ fn write<'c>(
     let open_doors = open_doors(&own, &living.doors);
     let around = Around { tick, rules, own, own_index, open_doors, replicas };
     let composed = composer.compose(&around, session);
+    if composed.left_out > 0 {
+        // The rest is news until it was told.
+        session.repeats_left = SNAPSHOT_REPEATS;
+    }
     counters.snapshots_sent += 1;
     counters.snapshots_full += u64::from(composed.is_full);
     counters.changes_left_out += composed.left_out as u64;

@@ -73,6 +73,10 @@ impl Urgencies {
         let Some(replica) = around.replicas.get(change.index) else { return 0 };
         // Since it was last sent, not since it last arrived: else the same ones would go each time.
         let last = last_told(&session.snapshots, change.index);
+        if change.kind == Kind::Entered && last.is_some() {
+            // It is on its way already. Left out now, it would leave the client again and come back.
+            return u64::MAX;
+        }
         let waited = last.map_or(ENTERED_TICKS, |as_of| u64::from((around.tick as u32).wrapping_sub(as_of)));
         let distance = distance_squared(&around.own, &replica.state).isqrt() / PLACE_PER_UNIT;
         let sensed = distance <= HEARING_UNITS || self.sees(session, &replica.state);
