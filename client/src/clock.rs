@@ -169,17 +169,17 @@ impl TickClock {
     fn lead_now(&self, now: Instant, lead_us: i64, rtt: Duration) -> (i64, i64) {
         let from = now - rtt - REPORT_SPAN;
         let to = now - rtt.scaled(1, 2);
-        let (mut low_ns, mut high_ns) = (i64::MAX, i64::MIN);
-        for span in self.spans.iter().rev().filter(|span| span.began <= to) {
+        let (mut low_ns, mut high_ns) = (self.ahead_ns, self.ahead_ns);
+        let before = |span: &&Span| span.began <= to;
+        // Where all that is remembered is younger than the report, it may have been made at any of it.
+        let any = self.spans.iter().find(before).is_none();
+        for span in self.spans.iter().rev().filter(|span| any || before(span)) {
             low_ns = low_ns.min(span.low_ns);
             high_ns = high_ns.max(span.high_ns);
             // This one was when it began.
             if span.began <= from {
                 break;
             }
-        }
-        if low_ns > high_ns {
-            return (lead_us, lead_us);
         }
         let lead = |then_ns: i64| lead_us + self.ahead_ns.saturating_sub(then_ns) / 1_000;
         (lead(high_ns), lead(low_ns))

@@ -25,7 +25,7 @@ const MARGIN_US: i64 = 2_000;
 /// One arrival makes the delay longer by this at most, since it may be the only one of its kind.
 const GROW_US_MAX: i64 = 20_000;
 /// By how much the delay shrinks in a second, in microseconds.
-const SHRINK_US_PER_S: i64 = 3_000;
+const SHRINK_US_PER_S: i64 = 5_000;
 /// What is shown goes by one part in so many faster or slower until it is where it should be.
 const SLEW_ONE_IN: i64 = 10;
 /// So many arrivals in a row that are later than any delay mean that the server's time has moved.

@@ -110,7 +110,7 @@ fn on_a_clean_line_the_lead_comes_to_rest_where_it_should_be() {
         for one_way_us in [100, 20_000, 50_000, 150_000, 400_000] {
             let line = Line { begins_us, one_way_us, ..CLEAN };
             let run = run(1, line, 40);
-            let rest = &leasts_us(&run)[5..];
+            let rest = &leasts_us(&run)[12..];
             assert!(rest.iter().all(|l| (3_400..=9_000).contains(l)), "{line:?}: {rest:?}");
             assert!(swings(&run) <= 1, "{line:?}: {} swings", swings(&run));
         }
