@@ -164,6 +164,12 @@ impl<T> Link<T> {
         &self.stats
     }
 
+    /// The largest number of a packet that came; `None` before the first. They count from 0 without gaps, so it
+    /// tells, with the packets received, how many are missing.
+    pub fn largest_received(&self) -> Option<u64> {
+        self.received.largest()
+    }
+
     /// Bytes sent and not yet answered.
     pub fn bytes_in_flight(&self) -> usize {
         self.sent.bytes_in_flight()
