@@ -17,7 +17,7 @@ use ninefold_protocol::snapshot::{ENTITIES_PER_SNAPSHOT_MAX, Snapshot, SnapshotE
 use ninefold_protocol::time::Instant;
 use ninefold_world::Position;
 
-use self::track::Track;
+use self::track::{Pace, Track};
 use crate::playback::Playback;
 
 /// An entity as it is shown.
@@ -51,6 +51,7 @@ pub(crate) enum Change {
 pub(crate) struct Entities {
     /// Ascending by index, each index once; at most [`ENTITIES_PER_SNAPSHOT_MAX`] from one snapshot to the next.
     tracks: Vec<Track>,
+    walk_units_s: f64,
 }
 
 /// A snapshot with its tick and what it leads from, ticks counted from the first snapshot.
@@ -76,6 +77,11 @@ impl Arrived<'_> {
 }
 
 impl Entities {
+    /// Says how fast players walk, in units per second.
+    pub fn set_walking_speed(&mut self, units_s: f64) {
+        self.walk_units_s = units_s;
+    }
+
     /// Takes a snapshot that has just come; `playback` knows of it.
     pub fn take(
         &mut self,
@@ -84,9 +90,9 @@ impl Entities {
         arrived: &Arrived<'_>,
         mut tell: impl FnMut(Change),
     ) {
-        let (shown, hz) = (playback.tick_at(now), playback.hz());
+        let pace = Pace { shown: playback.tick_at(now), hz: playback.hz(), walk_units_s: self.walk_units_s };
         for entity in &arrived.snapshot.entities {
-            self.take_one(now, (shown, hz), arrived, entity, &mut tell);
+            self.take_one(now, &pace, arrived, entity, &mut tell);
         }
         // Beyond what a snapshot may hold, only what it holds is followed.
         let crowded = self.tracks.len() > ENTITIES_PER_SNAPSHOT_MAX;
@@ -113,7 +119,7 @@ impl Entities {
     fn take_one(
         &mut self,
         now: Instant,
-        (shown, hz): (f64, f64),
+        pace: &Pace,
         arrived: &Arrived<'_>,
         entity: &SnapshotEntity,
         tell: &mut impl FnMut(Change),
@@ -135,7 +141,7 @@ impl Entities {
         }
         let is_same = (track.id, track.kind) == (entity.id, entity.state.kind);
         if is_same && track.gone_at.is_none() {
-            track.take(now, (shown, hz), arrived.tick, entity, is_told);
+            track.take(now, pace, arrived.tick, entity, is_told);
             return;
         }
         if track.gone_at.is_none() {

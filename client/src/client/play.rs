@@ -128,6 +128,7 @@ impl Client {
             lead_us: None,
             inputs_due: false,
         });
+        self.play.entities.set_walking_speed(welcome.walk_speed_units_s.into());
         self.tell(Event::Welcome(*welcome));
         for (came_at, body) in std::mem::take(&mut self.play.early) {
             self.take_snapshot(came_at, &body);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use ninefold_protocol::snapshot::SnapshotEntity;
-use ninefold_protocol::time::{Duration, Instant};
+use ninefold_protocol::time::Instant;
 use ninefold_world::Position;
 
 use super::EntityView;
@@ -16,8 +16,15 @@ pub(crate) const EXTRAPOLATED_S_MAX: f64 = 0.1;
 pub(crate) const JUMP_UNITS: f64 = 64.0;
 /// ... unless it is so many times as fast.
 const JUMP_SPEEDS: f64 = 2.0;
-/// What is shown is brought to what was told over this time, where it had gone on by itself.
-const CORRECTION_SHOWN_FOR: Duration = Duration::from_ms(200);
+/// An entity that stood for want of inputs and makes up for it is shown so many times as fast as it walks, at most.
+const CATCH_UP_SPEEDS: f64 = 1.2;
+/// What is shown is brought to what was told over this time, where it had gone on by itself ...
+const CORRECTION_S_MIN: f64 = 0.2;
+/// ... and over a longer one where it would go faster than this, of the speed at which players walk.
+const CORRECTION_SPEED: f64 = 0.2;
+
+/// Between samples no further apart, in ticks, speeds have nothing to add to a straight line.
+const STRAIGHT_TICKS_MAX: i64 = 2;
 
 /// Steps of a place and of a speed in one unit.
 const PLACES_PER_UNIT: f64 = 64.0;
@@ -41,13 +48,48 @@ pub(super) struct Track {
     /// What is shown besides, so that nothing jumps; it fades from then on.
     offset: [f64; 3],
     offset_since: Instant,
+    offset_s: f64,
+}
+
+/// How fast things go, and the moment that is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// The tick that is shown, and ticks a second.
+    pub shown: f64,
+    pub hz: f64,
+    /// How fast players walk, in units per second.
+    pub walk_units_s: f64,
+}
+
+impl Pace {
+    /// Where to show what was told, and how fast. A player whose inputs came late stood for a tick and then goes two
+    /// in one: what is shown takes its time for that, along the floor.
+    fn limit(&self, last: &Sample, next: &mut Sample) {
+        let speed = next.walking_speed();
+        let speed_max = CATCH_UP_SPEEDS * self.walk_units_s.max(last.walking_speed().min(speed));
+        if speed > speed_max {
+            (next.velocity[0], next.velocity[2]) =
+                (next.velocity[0] * speed_max / speed, next.velocity[2] * speed_max / speed);
+        }
+        let way = [next.told[0] - last.place[0], next.told[2] - last.place[2]];
+        let most = speed_max * (next.tick - last.tick) as f64 / self.hz;
+        let length = way[0].hypot(way[1]);
+        // What is far off did not come walking.
+        if length <= most || length - most > JUMP_UNITS || jumps(last, next, self.hz) {
+            return;
+        }
+        let [x, z] = way.map(|d| d * most / length);
+        (next.place[0], next.place[2]) = (last.place[0] + x, last.place[2] + z);
+    }
 }
 
 /// What a snapshot said.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Sample {
     tick: i64,
+    /// Where it is shown, and where it was.
     place: [f64; 3],
+    told: [f64; 3],
     velocity: [f64; 3],
     yaw: u16,
     state: u32,
@@ -59,11 +101,16 @@ impl Sample {
         let place = [state.x as f64, f64::from(state.y), state.z as f64].map(|v| v / PLACES_PER_UNIT);
         let velocity = [state.velocity_x, state.velocity_y, state.velocity_z];
         let velocity = velocity.map(|v| f64::from(v) / SPEEDS_PER_UNIT);
-        Sample { tick, place, velocity, yaw: state.yaw.wrapping_mul(YAW_STEP), state: state.state }
+        let yaw = state.yaw.wrapping_mul(YAW_STEP);
+        Sample { tick, place, told: place, velocity, yaw, state: state.state }
     }
 
     fn speed(&self) -> f64 {
         length(self.velocity)
+    }
+
+    fn walking_speed(&self) -> f64 {
+        self.velocity[0].hypot(self.velocity[2])
     }
 
     fn moves(&self) -> bool {
@@ -88,6 +135,7 @@ impl Track {
             samples: VecDeque::from([Sample::new(tick, entity)]),
             offset: [0.0; 3],
             offset_since: now,
+            offset_s: CORRECTION_S_MIN,
         }
     }
 
@@ -97,16 +145,10 @@ impl Track {
 
     /// Takes its state at a tick; `is_told` says whether the snapshot spoke of it. `shown` is the tick that is
     /// shown now.
-    pub fn take(
-        &mut self,
-        now: Instant,
-        (shown, hz): (f64, f64),
-        tick: i64,
-        entity: &SnapshotEntity,
-        is_told: bool,
-    ) {
-        let sample = Sample::new(tick, entity);
-        let is_where_it_was = sample.place == self.last().place;
+    pub fn take(&mut self, now: Instant, pace: &Pace, tick: i64, entity: &SnapshotEntity, is_told: bool) {
+        let Pace { shown, hz, .. } = *pace;
+        let mut sample = Sample::new(tick, entity);
+        let is_where_it_was = sample.told == self.last().told;
         if !is_told && is_where_it_was && sample.moves() {
             // It moves, and there was no room to say where.
             return;
@@ -114,6 +156,7 @@ impl Track {
         if is_told {
             self.told = tick;
         }
+        pace.limit(self.last(), &mut sample);
         let went_on = shown > self.last().tick as f64;
         let before = went_on.then(|| self.place(now, shown, hz));
         // Who stands is one long sample.
@@ -134,6 +177,8 @@ impl Track {
             let offset: [f64; 3] = std::array::from_fn(|i| before[i] - is_now[i]);
             if length(offset) <= JUMP_UNITS {
                 (self.offset, self.offset_since) = (offset, now);
+                let slowly_s = length(offset) / (CORRECTION_SPEED * pace.walk_units_s).max(1.0);
+                self.offset_s = slowly_s.max(CORRECTION_S_MIN);
             }
         }
     }
@@ -146,8 +191,8 @@ impl Track {
     }
 
     fn place(&self, now: Instant, shown: f64, hz: f64) -> [f64; 3] {
-        let left = now.since(self.offset_since).as_us() as f64 / CORRECTION_SHOWN_FOR.as_us() as f64;
-        let left = (1.0 - left).max(0.0);
+        let passed_s = now.since(self.offset_since).as_us() as f64 / 1e6;
+        let left = (1.0 - passed_s / self.offset_s).max(0.0);
         let place = between(self.around(shown), shown, hz);
         std::array::from_fn(|i| place[i] + self.offset[i] * left)
     }
@@ -177,7 +222,7 @@ impl Track {
 
 /// Whether it came from the one sample to the other by other means than walking.
 fn jumps(from: &Sample, to: &Sample, hz: f64) -> bool {
-    let way: [f64; 3] = std::array::from_fn(|i| to.place[i] - from.place[i]);
+    let way: [f64; 3] = std::array::from_fn(|i| to.told[i] - from.told[i]);
     let seconds = (to.tick - from.tick) as f64 / hz;
     length(way) > JUMP_UNITS.max(JUMP_SPEEDS * from.speed().max(to.speed()) * seconds)
 }
@@ -196,6 +241,9 @@ fn between((from, to): (&Sample, &Sample), shown: f64, hz: f64) -> [f64; 3] {
     let along = since_s / whole_s;
     std::array::from_fn(|i| {
         let way = to.place[i] - from.place[i];
+        if to.tick - from.tick <= STRAIGHT_TICKS_MAX {
+            return from.place[i] + way * along;
+        }
         // A tangent of the way's sign and at most three times its slope never leaves the way (Fritsch and Carlson
         // 1980), whatever the speeds say.
         let tangent = |speed: f64| (speed * whole_s).clamp((3.0 * way).min(0.0), (3.0 * way).max(0.0));
