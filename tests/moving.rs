@@ -153,8 +153,8 @@ fn play(crowd: &mut Crowd, seed: u64, seconds: u64) -> Seen {
         }
         if crowd.now.as_us() >= next_frame_us {
             next_frame_us += FRAME_US;
-            for index in 0..players {
-                look(crowd, index, &history, &mut shown[index], &mut seen);
+            for (index, shown) in shown.iter_mut().enumerate() {
+                look(crowd, index, &history, shown, &mut seen);
             }
         }
     }

@@ -74,7 +74,7 @@ impl Crowd {
         self.carrier.arrivals.push(arrival, &[]).expect("the lane has room");
         let mut client = Client::carried(self.now, &config);
         client.carrier_is_up();
-        let seed = |way: u64| self.seed << 20 | 2 * index as u64 + way;
+        let seed = |way: u64| (self.seed << 20) + 2 * index as u64 + way;
         let (up, down) = (Line::new(self.profile.clone(), seed(0)), Line::new(self.profile.clone(), seed(1)));
         self.members.push(Member { client, connection, up, down, told: (0, 0) });
         index
@@ -84,7 +84,7 @@ impl Crowd {
     pub fn set_line(&mut self, profile: Profile) {
         self.profile = profile;
         for (index, member) in self.members.iter_mut().enumerate() {
-            let seed = |way: u64| self.seed << 20 | 0x8_0000 | 2 * index as u64 + way;
+            let seed = |way: u64| (self.seed << 20) + 0x8_0000 + 2 * index as u64 + way;
             member.up = Line::new(self.profile.clone(), seed(0));
             member.down = Line::new(self.profile.clone(), seed(1));
         }

@@ -318,7 +318,6 @@ impl Room {
             .filter_map(|(at, e)| if told.contains(&at) { Some(*e) } else { was(e) })
             .collect();
         let snapshot = Snapshot {
-            incomplete: false,
             tick,
             input: seat.next.saturating_sub(1) as u16,
             lead_half_ms: seat.lead_half_ms(self.now_us),
