@@ -16,6 +16,7 @@
 pub mod chunk;
 pub mod codec;
 pub mod connection;
+pub mod dictionary;
 pub mod frame;
 pub mod limits;
 pub mod link;

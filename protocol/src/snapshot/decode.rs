@@ -152,7 +152,7 @@ fn read_changed(
         now.velocity_x = base.velocity_x.wrapping_add(x as i16);
         now.velocity_z = base.velocity_z.wrapping_add(z as i16);
         if r.flag("upward")? {
-            let [y] = r.signed(&VELOCITY_Y, "velocity_y")?;
+            let [y] = r.signed(&VELOCITY, "velocity_y")?;
             now.velocity_y = base.velocity_y.wrapping_add(y as i16);
             [up] = r.signed(&HEIGHT, "y")?;
         }

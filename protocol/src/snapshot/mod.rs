@@ -16,7 +16,7 @@
 //! the player's own mover is told exactly, since a client goes on from it.
 
 mod bits;
-mod coding;
+pub(crate) mod coding;
 mod decode;
 mod encode;
 mod state;
