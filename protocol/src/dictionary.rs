@@ -381,7 +381,16 @@ pub const MESSAGES: &[Unit] = &[
         message::CHUNK_HAVE,
         "CHUNK_HAVE",
         From::Client,
-        &[CX, CY, CZ, field("content_hash", U64, "of its content, as in its header")],
+        &[
+            CX,
+            CY,
+            CZ,
+            field(
+                "content_hash",
+                U64,
+                "the low half of its content hash, the first 8 bytes of it in the header",
+            ),
+        ],
         "",
         "I have this one from an earlier session; only right behind HELLO, as many as it says",
     ),

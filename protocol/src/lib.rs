@@ -24,4 +24,6 @@ pub mod snapshot;
 pub mod time;
 
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod vectors;

@@ -9,6 +9,8 @@ mod frames;
 mod link;
 mod moving;
 
+pub(crate) use moving::two_walk_straight_on;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::str::FromStr;

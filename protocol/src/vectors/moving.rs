@@ -251,13 +251,28 @@ fn next_scene() -> Snapshot {
     next
 }
 
+/// Six ticks after `base` two came 32 units east.
+fn walks_on(base: &Snapshot) -> Snapshot {
+    let mut walks = Snapshot { tick: base.tick + 6, input: 65_535, ..base.clone() };
+    (walks.entities[0].state.x, walks.own.x) = (-30_000 + 2_048, 524_288 + 32_768);
+    walks
+}
+
+/// A baseline and a body that leads from it: the worked example of the protocol page.
+pub(crate) fn two_walk_straight_on() -> (Snapshot, Vec<u8>) {
+    let base = scene();
+    let mut body = vec![0; PACKET_BYTES_MAX];
+    let bytes = encode(&mut body, 60, Some(&base), &walks_on(&base));
+    body.truncate(bytes);
+    (base, body)
+}
+
 fn snapshot_samples() -> Vec<Sample> {
     let hz = || Fields::new().with("tick_rate_hz", 60);
     let full = |s: &Snapshot| with_snapshot(hz(), "", s);
     let (base, next) = (scene(), next_scene());
     let after = |s: &Snapshot| with_snapshot(with_snapshot(hz(), "baseline_", &base), "", s);
-    let mut walks = Snapshot { tick: base.tick + 6, input: 65_535, ..base.clone() };
-    (walks.entities[0].state.x, walks.own.x) = (-30_000 + 2_048, 524_288 + 32_768);
+    let walks = walks_on(&base);
     let gone = Snapshot { tick: base.tick + 63, entities: base.entities[..1].to_vec(), ..base.clone() };
     let refused = |case, bytes: &[u8]| Sample::refused("SNAPSHOT", case, hz(), bytes);
     let refused_after = |case, bytes: &[u8]| {
