@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use common::quic::{RUNTIME, Setup, connect, endpoint, join};
 use common::{Player, config_with_quic, start, token, until};
-use ninefold::carrier::quic::Fingerprint;
 use ninefold::config::Config;
 use ninefold::server::Server;
+use ninefold_client::protocol::connection::Fingerprint;
 use ninefold_client::world::BspWorld;
 
 /// A folder of the test's own, removed at its end.

@@ -9,7 +9,6 @@ pub mod demo;
 mod member;
 mod quic;
 pub mod report;
-pub mod socket;
 pub mod swarm;
 mod udp;
 pub mod walker;

@@ -5,11 +5,11 @@ use std::io;
 use mio::{Events, Interest, Poll, Token};
 use ninefold::clock::Monotonic;
 use ninefold_client::Client;
+use ninefold_client::net::{ClientSocket, Read, ReceiveBuffers};
 use ninefold_client::protocol::connection::DATAGRAM_BYTES_MAX;
 use ninefold_client::protocol::time::{Duration, Instant};
 
 use crate::member::Member;
-use crate::socket::{ClientSocket, ReceiveBuffers};
 use crate::swarm::{Figures, GOODBYE, Live, Part};
 
 /// A client with its socket.
@@ -69,7 +69,8 @@ impl Caller {
         live: &Live,
     ) -> io::Result<()> {
         let Caller { member, socket } = self;
-        socket.receive(buffers, |from, datagram| member.client.handle_datagram(now, from, datagram))?;
+        let mut take = |from, datagram: &mut [u8]| member.client.handle_datagram(now, from, datagram);
+        while socket.receive(buffers, &mut take)? == Read::Some {}
         member.take_events(now, figures, live);
         if !member.has_played() {
             self.transmit(now, figures);
