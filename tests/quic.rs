@@ -253,7 +253,7 @@ fn a_client_of_another_version_is_refused_and_its_connection_closed() {
     let (_endpoint, connection) = join(&server, &token(&server, &config, 1)).unwrap();
     let (mut link, mut buffer) = (Link::<()>::new(Instant::ZERO), [0; 1_200]);
     let (version_min, version_max) = (98, 99);
-    let hello = Hello { version_min, version_max, encodings: ENCODING_BSP_BIT, cache_chunks: 9 };
+    let hello = Hello { version_min, version_max, encodings: ENCODING_BSP_BIT, cache_chunks: 9, offers: 0 };
     link.send_message(&Message::Hello(hello)).unwrap();
     let mut refused = None;
     let mut now = Instant::ZERO;
@@ -274,7 +274,7 @@ fn a_client_of_another_version_is_refused_and_its_connection_closed() {
         }
     });
     assert_eq!(reason(&error), CloseReason::Ended);
-    assert_eq!(refused, Some(Message::Refuse(RefuseReason::Version { min: 1, max: 1 })));
+    assert_eq!(refused, Some(Message::Refuse(RefuseReason::Version { min: 2, max: 2 })));
     let summary = server.stop().unwrap();
     assert_eq!((summary.quic.unwrap().closed_by_tick, summary.tick.counters.clients_refused), (1, 1));
     assert_eq!(summary.tick.counters.arrivals_stale, 0);

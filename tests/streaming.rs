@@ -315,6 +315,7 @@ fn a_client_of_another_version_is_told_both_and_leaves() {
         version_max: 9,
         encodings: 2,
         cache_chunks: 512,
+        offers: 0,
     };
     stage.puppets[me].link.send_message(&Message::Hello(hello)).unwrap();
     stage.steps(10);

@@ -365,6 +365,7 @@ impl Client {
                     version_max: PROTOCOL_VERSION,
                     encodings: ENCODING_BSP_BIT | if self.recipes { ENCODING_RECIPE_BIT } else { 0 },
                     cache_chunks: u16::try_from(self.cache.chunks_max()).unwrap_or(u16::MAX),
+                    offers: 0,
                 }));
             }
             state if state.is_final() => self.end(EndReason::Connection(state)),

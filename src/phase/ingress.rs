@@ -169,10 +169,12 @@ fn take_message(
             request(session, key, counters);
         }
         Message::Unknown(_) => counters.frames_unknown += 1,
+        Message::ChunkHave { .. } => counters.frames_unknown += 1,
         // What only a server says.
         Message::Welcome(_)
         | Message::Refuse(_)
         | Message::ChunkEnter { .. }
+        | Message::ChunkKnown(_)
         | Message::ChunkUnavailable(..) => counters.frames_refused += 1,
     }
 }
@@ -213,6 +215,7 @@ fn greet(
                 player: session.player(),
                 world_id: rules.world_id,
                 tick,
+                walk_speed_units_s: u16::try_from(rules.walk_speed_units_s).unwrap_or(u16::MAX),
             })
         }
     };

@@ -184,6 +184,7 @@ impl Stage {
             version_max: PROTOCOL_VERSION,
             encodings: ENCODING_BSP_BIT,
             cache_chunks: 512,
+            offers: 0,
         };
         link.send_message(&Message::Hello(hello)).unwrap();
         let (up, down) = self.lines(index);
