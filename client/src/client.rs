@@ -1,6 +1,7 @@
 //! [`Client`]: connection, link, reassembly, cache and ring behind one call order.
 
 mod carried;
+mod stored;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -24,6 +25,9 @@ use crate::cache::ChunkCache;
 use crate::others::Others;
 use crate::ring::Ring;
 use crate::stats::ClientStats;
+
+use stored::Stored;
+pub use stored::{Encoded, StoredKey};
 
 /// Events that may wait to be polled; the oldest are dropped beyond it, and the game has stopped
 /// listening long before.
@@ -76,7 +80,7 @@ pub enum Event {
         chunk: Arc<Chunk>,
         /// Its version.
         version: u32,
-        /// Bytes that it had on the wire.
+        /// Bytes that it had on the wire; 0 where it came out of the store.
         encoded_bytes: usize,
         /// How long it was wanted, if it is in the ring.
         waited: Option<Duration>,
@@ -141,6 +145,7 @@ pub struct Client {
     ring: Ring,
     cache: ChunkCache,
     reassembly: Reassembly,
+    stored: Stored,
     // the player
     input: Option<Input>,
     next_input: u32,
@@ -179,6 +184,7 @@ impl Client {
             ring: Ring::default(),
             cache: ChunkCache::new(config.cache_chunks_max),
             reassembly: Reassembly::new(REASSEMBLY_BYTES_MAX),
+            stored: Stored::default(),
             input: None,
             next_input: 1,
             position: None,
@@ -365,8 +371,11 @@ impl Client {
                     version_max: PROTOCOL_VERSION,
                     encodings: ENCODING_BSP_BIT | if self.recipes { ENCODING_RECIPE_BIT } else { 0 },
                     cache_chunks: u16::try_from(self.cache.chunks_max()).unwrap_or(u16::MAX),
-                    offers: 0,
+                    offers: self.stored.offers(),
                 }));
+                for have in self.stored.haves() {
+                    self.send(&have);
+                }
             }
             state if state.is_final() => self.end(EndReason::Connection(state)),
             _ => {}
@@ -420,6 +429,7 @@ impl Client {
                 self.ring.arrived(coord);
                 self.tell(Event::ChunkUnavailable { chunk });
             }
+            Message::ChunkKnown(at) => self.take_known(at),
             Message::Unknown(_) => self.stats.frames_unknown += 1,
             // What only a client says, and floors that this world does not have.
             _ => self.stats.frames_refused += 1,
@@ -511,18 +521,12 @@ impl Client {
     }
 
     fn take_chunk(&mut self, now: Instant, coord: ChunkCoord, assembled: Assembled) {
-        let decoded = match assembled.encoding {
-            ENCODING_RECIPE => Chunk::from_recipe(&assembled.bytes, &mut Scratch::default()),
-            _ => decode(&assembled.bytes),
-        };
-        match decoded {
+        match decode_as(assembled.encoding, &assembled.bytes) {
             Ok(chunk) if chunk.coord() == coord => {
                 self.stats.chunks_complete += 1;
-                let chunk = Arc::new(chunk);
-                self.keep(Arc::clone(&chunk), assembled.version);
-                let waited = self.ring.arrived(coord).map(|w| now.since(w.since));
-                let Assembled { version, bytes, .. } = assembled;
-                self.tell(Event::ChunkReady { chunk, version, encoded_bytes: bytes.len(), waited });
+                let (version, encoded_bytes) = (assembled.version, assembled.bytes.len());
+                self.stats.chunks_not_stored += u64::from(!self.stored.arrived(&chunk, assembled));
+                self.take_ready(now, chunk, version, encoded_bytes);
             }
             Ok(_) => {
                 self.stats.chunks_undecodable += 1;
@@ -554,6 +558,13 @@ impl Client {
             self.stats.chunks_requested += 1;
             self.send(&Message::ChunkRequest(key(coord)));
         }
+    }
+}
+
+fn decode_as(encoding: u8, bytes: &[u8]) -> Result<Chunk, DecodeError> {
+    match encoding {
+        ENCODING_RECIPE => Chunk::from_recipe(bytes, &mut Scratch::default()),
+        _ => decode(bytes),
     }
 }
 

@@ -73,9 +73,12 @@ pub mod net;
 mod others;
 mod ring;
 mod stats;
+#[cfg(feature = "disk")]
+#[expect(clippy::disallowed_methods, reason = "files carry the time of their last use")]
+pub mod store;
 
 pub use cache::{CACHE_CHUNKS_MIN, CacheFull, CachedChunk, ChunkCache};
-pub use client::{Client, ClientConfig, ClientError, EndReason, Event, Transmit};
+pub use client::{Client, ClientConfig, ClientError, Encoded, EndReason, Event, StoredKey, Transmit};
 pub use ninefold_protocol as protocol;
 pub use ninefold_world as world;
 pub use others::{OtherPlayer, Others};

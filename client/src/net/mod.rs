@@ -27,6 +27,8 @@ pub use self::quic::Trust;
 use self::quic::{QuicLine, tell_end};
 pub use self::socket::{ClientSocket, Read, ReceiveBuffers};
 use self::udp::UdpLine;
+#[cfg(feature = "disk")]
+use crate::store::Store;
 use crate::{Client, ClientConfig, ClientError};
 
 /// Packets handed to the client in one step, QUIC: as many as its thread may keep waiting.
@@ -60,6 +62,8 @@ pub struct Driver {
     last: Instant,
     client: Client,
     line: Line,
+    #[cfg(feature = "disk")]
+    store: Option<Store>,
     has_left: bool,
     stats: DriverStats,
 }
@@ -96,9 +100,26 @@ impl Driver {
             last: Instant::ZERO,
             client,
             line,
+            #[cfg(feature = "disk")]
+            store: None,
             has_left: false,
             stats: DriverStats::default(),
         }
+    }
+
+    /// Keeps chunks in this store, and offers the server what is in it. Before the first [`Driver::step`].
+    #[cfg(feature = "disk")]
+    #[must_use]
+    pub fn with_store(mut self, store: Store) -> Driver {
+        self.client.offer(store.offers());
+        self.store = Some(store);
+        self
+    }
+
+    /// The store, for its counts.
+    #[cfg(feature = "disk")]
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
     }
 
     /// The time now, as the client counts it.
@@ -137,6 +158,10 @@ impl Driver {
     pub fn step(&mut self) -> io::Result<()> {
         let received = self.receive();
         self.last = self.now();
+        #[cfg(feature = "disk")]
+        if let Some(store) = &mut self.store {
+            store.serve(self.last, &mut self.client);
+        }
         self.client.handle_timeout(self.last);
         self.transmit();
         received
