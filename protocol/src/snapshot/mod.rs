@@ -15,9 +15,21 @@
 //! Places are 1/64 unit over the whole world, so that a chunk's border means nothing to a difference; only
 //! the player's own mover is told exactly, since a client goes on from it.
 
+mod bits;
+mod coding;
+mod decode;
+mod encode;
 mod state;
+#[cfg(test)]
+mod tests;
 
-pub use state::{EntityState, OwnState, RING_SIDE, Snapshot, SnapshotEntity};
+pub use coding::{
+    CHANGED_BITS_MAX, DOORS_BITS_MAX, ENTERED_BITS_MAX, GONE_BITS, HEAD_BYTES, HEAD_BYTES_MAX, OWN_BITS_MAX,
+    SAME_BITS,
+};
+pub use decode::{SnapshotError, decode, peek_ticks};
+pub use encode::{Encoder, Head, changed_bits, encode, entered_bits};
+pub use state::{EntityState, OwnState, RING_CHUNKS, RING_SIDE, Snapshot, SnapshotEntity};
 
 /// A baseline is at most so many ticks older than the snapshot that leads from it.
 pub const BASELINE_TICKS_MAX: u32 = 63;
