@@ -95,7 +95,7 @@ impl Client {
             return;
         }
         for offer in stored {
-            if self.stored.offers.len() == OFFERS_MAX.into() {
+            if self.stored.offers.len() == usize::from(OFFERS_MAX) {
                 break;
             }
             self.stored.offers.entry(offer.coord).or_insert(offer.content_hash);

@@ -76,7 +76,7 @@ impl std::fmt::Debug for Told {
 impl QuicLine {
     /// Begins to connect.
     pub fn open(server: SocketAddr, trust: &Trust, token: &ConnectToken) -> io::Result<QuicLine> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let entered = runtime.enter();
         let endpoint = endpoint(server, trust, RECEIVE_BUFFER_BYTES)?;
         drop(entered);
