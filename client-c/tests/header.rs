@@ -110,6 +110,21 @@ fn every_function_and_field_is_explained() {
 }
 
 #[test]
+fn it_reads_as_c_and_as_c_plus_plus() {
+    for (compiler, arguments) in [("cc", ["-std=c11", "-xc"]), ("c++", ["-std=c++17", "-xc++"])] {
+        let mut command = std::process::Command::new(compiler);
+        command.args(arguments).args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"]);
+        match command.arg(path()).output() {
+            Ok(output) => {
+                assert!(output.status.success(), "{compiler}: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            // Rust brings a C compiler with it, not one for C++.
+            Err(error) => assert!(compiler == "c++", "{compiler}: {error}"),
+        }
+    }
+}
+
+#[test]
 #[ignore = "writes include/ninefold.h"]
 fn the_header_is_written_anew() {
     std::fs::create_dir_all(path().parent().unwrap()).unwrap();
