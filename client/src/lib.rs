@@ -10,7 +10,8 @@
 //!                        Client::poll_event    ────────────▶ game
 //! ```
 //!
-//! With the feature `net` there is a [`net::Driver`], which has the sockets and the clock. A whole client:
+//! With the feature `net` there is `net::Driver`, which has the sockets and the clock; with the feature `disk`
+//! `store::Store`, which keeps chunks from one session to the next. A whole client:
 //!
 #![cfg_attr(feature = "net", doc = "```no_run")]
 #![cfg_attr(not(feature = "net"), doc = "```ignore")]
