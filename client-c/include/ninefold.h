@@ -8,6 +8,7 @@
  *     ninefold_client_set_input(client, ...);                        what the player wants
  *     ninefold_client_step(client);                                  receive, let time pass, send
  *     while (ninefold_client_poll_event(client, &event) == 0) ...    what happened
+ *     ninefold_client_own(client, &own); ninefold_client_entities(client, ...);   draw
  *
  * With the game's own socket, in place of the step:
  *
@@ -46,8 +47,17 @@
 // the end of structs and new functions come without.
 #define NINEFOLD_ABI_VERSION 1
 
+// The player jumps, if it stands.
+#define NINEFOLD_BUTTON_JUMP 1
+
+// The player opens or closes the door ahead.
+#define NINEFOLD_BUTTON_USE 2
+
 // A `waited_us` of a chunk that was not awaited.
 #define NINEFOLD_NOT_AWAITED UINT64_MAX
+
+// A time or a number that is not known, or too far off to matter.
+#define NINEFOLD_UNKNOWN INT64_MAX
 
 // Bytes that a buffer for ninefold_client_poll_transmit must have.
 #define NINEFOLD_DATAGRAM_BYTES_MAX 1231
@@ -113,6 +123,16 @@ enum NinefoldEventKind
   NINEFOLD_EVENT_KIND_CHUNK_UNAVAILABLE = 4,
   // The session is over: `end`. ninefold_client_error has words.
   NINEFOLD_EVENT_KIND_ENDED = 5,
+  // An entity came near: `entity`, `entity_id`, `what`.
+  NINEFOLD_EVENT_KIND_ENTITY_ENTERED = 6,
+  // An entity is no longer near: `entity`, `entity_id`.
+  NINEFOLD_EVENT_KIND_ENTITY_LEFT = 7,
+  // Something happened near the player, `what`, once each: at `x`, `y`, `z` in the chunk `cx`, `cz`, in the server's `tick`
+  // (its low 32 bits), with `value`. Below 256 `what` is the library's: 1 a door was opened, 2 a door was closed, `value` is
+  // its number in the chunk. From there on it is the game's.
+  NINEFOLD_EVENT_KIND_HAPPENED = 8,
+  // The player is suddenly elsewhere.
+  NINEFOLD_EVENT_KIND_TELEPORTED = 9,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -234,11 +254,25 @@ typedef struct NinefoldEvent {
   uint64_t tick;
   // Our number among the players.
   uint32_t player;
+  // The entity's index while it is near; another one may have it later.
+  uint32_t entity;
+  // Who the entity is, for ever.
+  uint64_t entity_id;
+  // What the entity is, or what happened.
+  uint32_t what;
+  // More about what happened.
+  uint32_t value;
+  // Where it happened: eastward in the chunk, units.
+  float x;
+  // Upward.
+  float y;
+  // Southward in the chunk.
+  float z;
   // 0.
   uint32_t reserved;
 } NinefoldEvent;
 
-// Where the player is.
+// The player as it is to be shown now: moved on at once by what it wants, smooth between two ticks.
 typedef struct NinefoldOwn {
   // sizeof(NinefoldOwn), set by the program.
   uint32_t size;
@@ -246,53 +280,94 @@ typedef struct NinefoldOwn {
   int32_t cx;
   // Its row.
   int32_t cz;
-  // 0.
-  uint32_t reserved;
-  // Eastward in the world, units.
+  // 1 if it stands.
+  uint32_t on_ground;
+  // The middle between its feet: eastward in the world, units.
   double x;
   // Upward.
   double y;
   // Southward.
   double z;
+  // How fast it moves eastward, units per second.
+  double velocity_x;
+  // Upward.
+  double velocity_y;
+  // Southward.
+  double velocity_z;
+  // What the game has to say of it.
+  uint32_t state;
+  // Where it looks, 65,536 to the full turn: 0 is east, a quarter is south.
+  uint16_t yaw;
+  // 0.
+  uint16_t reserved;
 } NinefoldOwn;
 
-// Somebody or something else in the ring. Its layout never changes.
+// Somebody or something else near the player, as it is to be shown now. Its layout never changes.
 typedef struct NinefoldEntity {
-  // Who it is.
+  // Who it is, for ever.
   uint64_t id;
+  // Its index while it is near; another one may have it later.
+  uint32_t index;
+  // What it is; the game's numbers.
+  uint16_t kind;
+  // Where it looks, 65,536 to the full turn: 0 is east, a quarter is south.
+  uint16_t yaw;
   // Eastward in the world, units.
   double x;
   // Upward.
   double y;
   // Southward.
   double z;
+  // How fast it moves eastward, units per second.
+  float velocity_x;
+  // Upward.
+  float velocity_y;
+  // Southward.
+  float velocity_z;
+  // What the game has to say of it.
+  uint32_t state;
 } NinefoldEntity;
 
-// Counts and measures since the client was made.
+// How the session is: counts since the client was made, and measures of now. Shares are 0 to 1.
 typedef struct NinefoldStats {
   // sizeof(NinefoldStats), set by the program.
   uint32_t size;
   // 1 while a server has let us in.
   uint32_t is_connected;
-  // Round trip, smoothed, microseconds.
+  // Round trip, smoothed, microseconds; 0 until it was measured.
   uint64_t rtt_us;
-  // How much it varies, microseconds.
-  uint64_t rtt_variation_us;
-  // Packets sent.
-  uint64_t packets_sent;
-  // Those found lost.
-  uint64_t packets_lost;
-  // Datagrams received from the server.
-  uint64_t datagrams_in;
-  // Bytes of those.
-  uint64_t bytes_in;
-  // Datagrams sent.
-  uint64_t datagrams_out;
-  // Bytes of those.
-  uint64_t bytes_out;
+  // Its mean deviation, microseconds.
+  uint64_t rtt_jitter_us;
+  // How late snapshots come in the mean, microseconds.
+  uint64_t snapshot_jitter_us;
+  // Packets to the server that were lost, of those of the last second.
+  double loss_up;
+  // Packets from the server that were lost, of those of the last second.
+  double loss_down;
+  // Bytes of packets sent in the last second, per second.
+  uint64_t bytes_up_per_s;
+  // Bytes of packets received in the last second, per second.
+  uint64_t bytes_down_per_s;
+  // How far others are shown behind the newest that could be known of them, microseconds.
+  uint64_t interpolation_delay_us;
+  // How early inputs come at the server, microseconds: the least of its last second, negative when they are late, or
+  // NINEFOLD_UNKNOWN.
+  int64_t input_lead_us;
+  // Microseconds until the player, as it moves, comes to a chunk that is not here, or NINEFOLD_UNKNOWN.
+  int64_t edge_us;
+  // Snapshots that said of the player what was predicted.
+  uint64_t confirmations;
+  // Snapshots that said otherwise.
+  uint64_t corrections;
+  // How far the last correction went, units.
+  double prediction_error;
+  // How far the worst went, units.
+  double prediction_error_worst;
+  // Entities that are near.
+  uint64_t entities;
   // Chunks held.
   uint64_t chunks_held;
-  // Chunks of the ring that have not come yet.
+  // Chunks of the ring that are not here.
   uint64_t chunks_wanted;
   // Chunks that came over the wire.
   uint64_t chunks_received;
@@ -304,6 +379,14 @@ typedef struct NinefoldStats {
   uint64_t crossings;
   // Those into a chunk that was not here.
   uint64_t crossings_without_chunk;
+  // Datagrams received from the server.
+  uint64_t datagrams_in;
+  // Bytes of those.
+  uint64_t bytes_in;
+  // Datagrams sent.
+  uint64_t datagrams_out;
+  // Bytes of those.
+  uint64_t bytes_out;
 } NinefoldStats;
 
 // Where a datagram comes from or goes to. Its layout never changes.
@@ -352,6 +435,8 @@ typedef struct NinefoldDoor {
   struct NinefoldPoint low;
   // The high corner.
   struct NinefoldPoint high;
+  // 1 if it stands open. Known of the nine chunks around the player; doors of others count as closed.
+  uint32_t is_open;
 } NinefoldDoor;
 
 // A lamp of a chunk. Its layout never changes.
@@ -422,24 +507,27 @@ NinefoldStatus ninefold_client_error(const struct NinefoldClient *client,
 NinefoldStatus ninefold_client_poll_event(struct NinefoldClient *client,
                                           struct NinefoldEvent *event);
 
-// Says what the player wants from now on: a wish of -1 to 1 eastward and southward, where it looks (65,536 to the
-// full turn, 0 is east, a quarter is south). Goes out with the next step.
+// Says what the player wants from now on, at any time and as often as you like: a wish of -1 to 1 eastward and
+// southward (a longer one than 1 is shortened), where it looks (65,536 to the full turn, 0 is east, a quarter is south), and
+// the buttons that are held: NINEFOLD_BUTTON_JUMP, NINEFOLD_BUTTON_USE, and the game's own from 16 on. Each tick takes the newest; a
+// button that was pressed and released between two ticks counts as pressed.
 NinefoldStatus ninefold_client_set_input(struct NinefoldClient *client,
                                          double move_x,
                                          double move_z,
-                                         uint16_t yaw);
+                                         uint16_t yaw,
+                                         uint16_t buttons);
 
-// Where the player is. NINEFOLD_STATUS_NOTHING before it is in the world.
+// The player as it is to be shown now. NINEFOLD_STATUS_NOTHING before it is in the world.
 NinefoldStatus ninefold_client_own(struct NinefoldClient *client, struct NinefoldOwn *own);
 
-// Who and what is near, at most `room` of them; `entities` may be NULL where `room` is 0. `count` becomes how
-// many there are.
+// Who and what is near, ascending by index, at most `room` of them; `entities` may be NULL where `room` is 0. `count`
+// becomes how many there are. NINEFOLD_EVENT_KIND_ENTITY_ENTERED was told of each, and NINEFOLD_EVENT_KIND_ENTITY_LEFT was not.
 NinefoldStatus ninefold_client_entities(struct NinefoldClient *client,
                                         struct NinefoldEntity *entities,
                                         size_t room,
                                         size_t *count);
 
-// How the session goes.
+// How the session is.
 NinefoldStatus ninefold_client_stats(struct NinefoldClient *client, struct NinefoldStats *stats);
 
 // Makes a client with a UDP socket of its own, which begins to connect to the servers that the token lists with
@@ -474,8 +562,8 @@ NinefoldStatus ninefold_client_new(const struct NinefoldConfig *config,
 // its token allows.
 NinefoldStatus ninefold_client_step(struct NinefoldClient *client);
 
-// Waits until something has come for a client with a socket of its own, at most so long, and maybe less. For
-// programs without a frame loop: step after it.
+// Waits until something has come for a client with a socket of its own, or it has something to do, at most so long, and
+// maybe less. For programs without a frame loop: step after it.
 NinefoldStatus ninefold_client_wait(struct NinefoldClient *client,
                                     uint64_t at_most_us);
 
@@ -490,8 +578,10 @@ NinefoldStatus ninefold_client_handle_datagram(struct NinefoldClient *client,
                                                uint8_t *datagram,
                                                size_t length);
 
-// Lets time pass for a client without a socket: once per frame, after the datagrams that came.
-NinefoldStatus ninefold_client_handle_timeout(struct NinefoldClient *client, uint64_t now_us);
+// Lets time pass for a client without a socket: once per frame, after the datagrams that came. What is asked after it
+// is answered as of this time.
+NinefoldStatus ninefold_client_handle_timeout(struct NinefoldClient *client,
+                                              uint64_t now_us);
 
 // The next datagram that a client without a socket has to send: its bytes go to the front of `buffer`, which has
 // `room` of at least NINEFOLD_DATAGRAM_BYTES_MAX bytes, their number to `length`, where to, to `to`. Call it after
@@ -550,7 +640,7 @@ NinefoldStatus ninefold_chunk_lights(struct NinefoldClient *client,
 
 // Moves a box through the chunks that are here and says what stops it: its middle goes from `from` towards `to`
 // (each x, y, z in the world, units), with `half` from its middle to its sides (0, 0, 0 for a line of sight).
-// Chunks that are not here are solid. The same as the server reckons, to the bit.
+// Chunks that are not here are solid, and doors are as they are known. The same as the server reckons, to the bit.
 NinefoldStatus ninefold_client_trace(struct NinefoldClient *client,
                                      const double *from,
                                      const double *to,
@@ -614,8 +704,8 @@ NinefoldStatus ninefold_client_new(const struct NinefoldConfig *config,
 // its token allows.
 NinefoldStatus ninefold_client_step(struct NinefoldClient *client);
 
-// Waits until something has come for a client with a socket of its own, at most so long, and maybe less. For
-// programs without a frame loop: step after it.
+// Waits until something has come for a client with a socket of its own, or it has something to do, at most so long, and
+// maybe less. For programs without a frame loop: step after it.
 NinefoldStatus ninefold_client_wait(struct NinefoldClient *client,
                                     uint64_t at_most_us);
 
@@ -630,8 +720,10 @@ NinefoldStatus ninefold_client_handle_datagram(struct NinefoldClient *client,
                                                uint8_t *datagram,
                                                size_t length);
 
-// Lets time pass for a client without a socket: once per frame, after the datagrams that came.
-NinefoldStatus ninefold_client_handle_timeout(struct NinefoldClient *client, uint64_t now_us);
+// Lets time pass for a client without a socket: once per frame, after the datagrams that came. What is asked after it
+// is answered as of this time.
+NinefoldStatus ninefold_client_handle_timeout(struct NinefoldClient *client,
+                                              uint64_t now_us);
 
 // The next datagram that a client without a socket has to send: its bytes go to the front of `buffer`, which has
 // `room` of at least NINEFOLD_DATAGRAM_BYTES_MAX bytes, their number to `length`, where to, to `to`. Call it after
@@ -651,24 +743,27 @@ NinefoldStatus ninefold_client_leave(struct NinefoldClient *client);
 NinefoldStatus ninefold_client_poll_event(struct NinefoldClient *client,
                                           struct NinefoldEvent *event);
 
-// Says what the player wants from now on: a wish of -1 to 1 eastward and southward, where it looks (65,536 to the
-// full turn, 0 is east, a quarter is south). Goes out with the next step.
+// Says what the player wants from now on, at any time and as often as you like: a wish of -1 to 1 eastward and
+// southward (a longer one than 1 is shortened), where it looks (65,536 to the full turn, 0 is east, a quarter is south), and
+// the buttons that are held: NINEFOLD_BUTTON_JUMP, NINEFOLD_BUTTON_USE, and the game's own from 16 on. Each tick takes the newest; a
+// button that was pressed and released between two ticks counts as pressed.
 NinefoldStatus ninefold_client_set_input(struct NinefoldClient *client,
                                          double move_x,
                                          double move_z,
-                                         uint16_t yaw);
+                                         uint16_t yaw,
+                                         uint16_t buttons);
 
-// Where the player is. NINEFOLD_STATUS_NOTHING before it is in the world.
+// The player as it is to be shown now. NINEFOLD_STATUS_NOTHING before it is in the world.
 NinefoldStatus ninefold_client_own(struct NinefoldClient *client, struct NinefoldOwn *own);
 
-// Who and what is near, at most `room` of them; `entities` may be NULL where `room` is 0. `count` becomes how
-// many there are.
+// Who and what is near, ascending by index, at most `room` of them; `entities` may be NULL where `room` is 0. `count`
+// becomes how many there are. NINEFOLD_EVENT_KIND_ENTITY_ENTERED was told of each, and NINEFOLD_EVENT_KIND_ENTITY_LEFT was not.
 NinefoldStatus ninefold_client_entities(struct NinefoldClient *client,
                                         struct NinefoldEntity *entities,
                                         size_t room,
                                         size_t *count);
 
-// How the session goes.
+// How the session is.
 NinefoldStatus ninefold_client_stats(struct NinefoldClient *client, struct NinefoldStats *stats);
 
 // The rectangles of a chunk, at most `room` of them; `faces` may be NULL where `room` is 0. `count` becomes how
@@ -711,7 +806,7 @@ NinefoldStatus ninefold_chunk_lights(struct NinefoldClient *client,
 
 // Moves a box through the chunks that are here and says what stops it: its middle goes from `from` towards `to`
 // (each x, y, z in the world, units), with `half` from its middle to its sides (0, 0, 0 for a line of sight).
-// Chunks that are not here are solid. The same as the server reckons, to the bit.
+// Chunks that are not here are solid, and doors are as they are known. The same as the server reckons, to the bit.
 NinefoldStatus ninefold_client_trace(struct NinefoldClient *client,
                                      const double *from,
                                      const double *to,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ninefold_client::Client;
 use ninefold_client::net::Driver;
+use ninefold_client::protocol::time::Instant;
 use ninefold_client::store::Store;
 use ninefold_client::world::{ChunkCoord, ContentHash, Mesh};
 
@@ -23,6 +24,8 @@ pub struct NinefoldClient {
 /// What a client is made of.
 pub(crate) struct Inner {
     pub line: Line,
+    /// The time that a game with its own clock said last.
+    pub told_at: Instant,
     pub mesh: Option<(ChunkCoord, ContentHash, Mesh)>,
     error: String,
     /// A call panicked: what is inside may be half done.
@@ -42,6 +45,14 @@ impl Inner {
         match &self.line {
             Line::Driver(driver) => driver.client(),
             Line::Own(client, _) => client,
+        }
+    }
+
+    /// The time at which things are to be shown: a driver has a clock, a game without one has said it.
+    pub fn now(&self) -> Instant {
+        match &self.line {
+            Line::Driver(driver) => driver.now(),
+            Line::Own(..) => self.told_at,
         }
     }
 
@@ -69,12 +80,13 @@ thread_local! {
 /// If `out` is not null, a pointer can be written there.
 pub(crate) unsafe fn create(
     out: *mut *mut NinefoldClient,
-    make: impl FnOnce() -> Result<Line, Failure>,
+    make: impl FnOnce() -> Result<(Line, Instant), Failure>,
 ) -> NinefoldStatus {
     let made = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the caller's promise.
         unsafe { border::put(out, std::ptr::null_mut(), "client")? };
-        let inner = Inner { line: make()?, mesh: None, error: String::new(), is_poisoned: false };
+        let (line, told_at) = make()?;
+        let inner = Inner { line, told_at, mesh: None, error: String::new(), is_poisoned: false };
         let client = NinefoldClient { busy: AtomicBool::new(false), inner: UnsafeCell::new(inner) };
         // SAFETY: it was checked above; the caller's promise.
         unsafe { border::put(out, Box::into_raw(Box::new(client)), "client")? };

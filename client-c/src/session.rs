@@ -68,11 +68,12 @@ fn not_opened(error: DriverError) -> Failure {
     Failure::new(status, error)
 }
 
-fn driven(driver: Driver, setup: Setup) -> Line {
-    Line::Driver(Box::new(match setup.store {
+fn driven(driver: Driver, setup: Setup) -> (Line, Instant) {
+    let driver = match setup.store {
         Some(store) => driver.with_store(store),
         None => driver,
-    }))
+    };
+    (Line::Driver(Box::new(driver)), Instant::ZERO)
 }
 
 /// Makes a client with a UDP socket of its own, which begins to connect to the servers that the token lists with
@@ -137,12 +138,13 @@ pub unsafe extern "C" fn ninefold_client_new(
     let make = || {
         // SAFETY: the caller's promises.
         let (token, setup) = unsafe { (token(token_bytes, token_length)?, setup(config)?) };
-        let made = Client::new(Instant::from_us(now_us), &setup.client, &token);
+        let now = Instant::from_us(now_us);
+        let made = Client::new(now, &setup.client, &token);
         let mut core = made.map_err(|error| Failure::new(NinefoldStatus::Token, error))?;
         if let Some(store) = &setup.store {
             core.offer(store.offers());
         }
-        Ok(Line::Own(Box::new(core), setup.store))
+        Ok((Line::Own(Box::new(core), setup.store), now))
     };
     // SAFETY: the caller's promise.
     unsafe { create(client, make) }
@@ -185,8 +187,8 @@ pub unsafe extern "C" fn ninefold_client_step(client: *mut NinefoldClient) -> Ni
     unsafe { enter(client, step) }
 }
 
-/// Waits until something has come for a client with a socket of its own, at most so long, and maybe less. For
-/// programs without a frame loop: step after it.
+/// Waits until something has come for a client with a socket of its own, or it has something to do, at most so long, and
+/// maybe less. For programs without a frame loop: step after it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ninefold_client_wait(
     client: *mut NinefoldClient,
@@ -233,7 +235,8 @@ pub unsafe extern "C" fn ninefold_client_handle_datagram(
     unsafe { enter(client, handle) }
 }
 
-/// Lets time pass for a client without a socket: once per frame, after the datagrams that came.
+/// Lets time pass for a client without a socket: once per frame, after the datagrams that came. What is asked after it
+/// is answered as of this time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ninefold_client_handle_timeout(
     client: *mut NinefoldClient,
@@ -241,10 +244,12 @@ pub unsafe extern "C" fn ninefold_client_handle_timeout(
 ) -> NinefoldStatus {
     let handle = |inner: &mut Inner| -> Outcome {
         let now = Instant::from_us(now_us);
-        core(inner)?.handle_timeout(now);
+        core(inner)?;
+        inner.told_at = now;
         if let Line::Own(client, Some(store)) = &mut inner.line {
             store.serve(now, client);
         }
+        inner.client_mut().handle_timeout(now);
         Ok(NinefoldStatus::Ok)
     };
     // SAFETY: the caller's promise.

@@ -20,9 +20,13 @@ use crate::status::NinefoldStatus::{self, *};
 use crate::world::*;
 
 fn token(to: &str) -> Vec<u8> {
+    token_for(7, to)
+}
+
+fn token_for(client_id: u64, to: &str) -> Vec<u8> {
     let params = TokenParams {
         protocol_id: Config::default().protocol_id,
-        client_id: 7,
+        client_id,
         create_unix_s: unix_s(),
         expire_unix_s: unix_s() + 30,
         timeout_s: 5,
@@ -103,7 +107,7 @@ fn no_function_follows_a_null_client() {
             ninefold_client_handle_timeout(nobody, 0),
             ninefold_client_poll_transmit(nobody, 0, null_mut(), null_mut(), 0, null_mut()),
             ninefold_client_poll_event(nobody, null_mut()),
-            ninefold_client_set_input(nobody, 0.0, 0.0, 0),
+            ninefold_client_set_input(nobody, 0.0, 0.0, 0, 0),
             ninefold_client_own(nobody, null_mut()),
             ninefold_client_entities(nobody, null_mut(), 0, &raw mut count),
             ninefold_client_stats(nobody, null_mut()),
@@ -309,7 +313,7 @@ fn arguments_out_of_range_are_refused() {
     let mut datagram = [0; 64];
     // SAFETY: the pointers are to what they say; a length that nothing has is what it must notice.
     unsafe {
-        assert_eq!(ninefold_client_set_input(client.0, f64::NAN, 0.0, 0), Argument);
+        assert_eq!(ninefold_client_set_input(client.0, f64::NAN, 0.0, 0, 0), Argument);
         let mut handle = |from: &NinefoldAddress, length| {
             ninefold_client_handle_datagram(client.0, 0, from, datagram.as_mut_ptr(), length)
         };
@@ -338,9 +342,10 @@ struct Game {
 }
 
 impl Game {
-    fn join(server: &Server) -> Game {
+    fn join(server: &Server, client_id: u64) -> Game {
         let config = NinefoldConfig { unix_s_at_zero: unix_s(), ..config() };
-        let client = Handle::with(&token(&server.address().to_string()), &raw const config);
+        let token = token_for(client_id, &server.address().to_string());
+        let client = Handle::with(&token, &raw const config);
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
         Game { client, socket, began: Instant::now() }
@@ -397,7 +402,7 @@ impl Game {
 fn a_game_with_its_own_socket_plays_and_finds_its_way_in_the_chunks() {
     let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
     let server = Server::start(&config, Arc::new(BspWorld::new(config.world_seed))).unwrap();
-    let game = Game::join(&server);
+    let game = Game::join(&server, 7);
     game.until("the ring is here", || {
         let stats = game.stats();
         stats.chunks_held >= 9 && stats.chunks_wanted == 0 && stats.is_connected == 1
@@ -457,5 +462,85 @@ fn a_game_with_its_own_socket_plays_and_finds_its_way_in_the_chunks() {
         assert!(left.elapsed() < Duration::from_secs(3), "the goodbye was heard");
         std::thread::sleep(Duration::from_millis(5));
     }
+    server.stop().unwrap();
+}
+
+impl Game {
+    fn own(&self) -> Option<NinefoldOwn> {
+        // SAFETY: all-zero bytes are an own, which is as long as it says.
+        unsafe {
+            let mut own: NinefoldOwn = std::mem::zeroed();
+            own.size = size_of::<NinefoldOwn>() as u32;
+            (ninefold_client_own(self.client.0, &raw mut own) == Ok).then_some(own)
+        }
+    }
+
+    fn entities(&self) -> Vec<NinefoldEntity> {
+        let mut count = 0;
+        // SAFETY: zeroes are an entity, and there is room for as many as said.
+        unsafe {
+            let mut room: Vec<NinefoldEntity> = vec![std::mem::zeroed(); 64];
+            let (first, length) = (room.as_mut_ptr(), room.len());
+            assert_eq!(ninefold_client_entities(self.client.0, first, length, &raw mut count), Ok);
+            room.truncate(count);
+            room
+        }
+    }
+
+    /// The kinds of all events that wait, with what they say of entities.
+    fn events(&self) -> Vec<(NinefoldEventKind, u64)> {
+        let mut events = Vec::new();
+        let mut next = event();
+        // SAFETY: the event is as long as it says.
+        while unsafe { ninefold_client_poll_event(self.client.0, &raw mut next) } == Ok {
+            events.push((next.kind, next.entity_id));
+            next = event();
+        }
+        events
+    }
+}
+
+#[test]
+fn two_games_see_each_other_walk() {
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let config = Config { listen, spawn_radius_chunks: 0, ..Config::default() };
+    let server = Server::start(&config, Arc::new(BspWorld::new(config.world_seed))).unwrap();
+    let games = [Game::join(&server, 1), Game::join(&server, 2)];
+    let play = |frames: u32, move_x: f64| {
+        for _ in 0..frames {
+            // SAFETY: the client is there.
+            assert_eq!(unsafe { ninefold_client_set_input(games[0].client.0, move_x, 0.0, 16_384, 0) }, Ok);
+            games.iter().for_each(Game::frame);
+        }
+    };
+    // Whom the second one sees where the first one shows itself, once it stands.
+    let seen = || {
+        let own = games[0].own()?;
+        let there = games[1].entities();
+        there.into_iter().find(|e| (e.x - own.x).hypot(e.z - own.z) < 0.5 && (e.y - own.y).abs() < 0.5)
+    };
+    let end = Instant::now() + Duration::from_secs(10);
+    let mut found = None;
+    let mut way = 1.0;
+    while found.is_none() {
+        assert!(Instant::now() < end, "the second game does not see the first");
+        play(20, way);
+        way = -way;
+        play(40, 0.0);
+        found = seen();
+    }
+    let found = found.expect("it was found");
+    assert_eq!((found.velocity_x, found.velocity_z), (0.0, 0.0));
+    assert!(found.yaw.abs_diff(16_384) <= 64, "{}", found.yaw);
+    let told = games[1].events();
+    assert!(told.contains(&(NinefoldEventKind::EntityEntered, found.id)), "{told:?}");
+    let stats = games[0].stats();
+    assert!(stats.confirmations > 10 && stats.corrections <= 1, "{stats:?}");
+    assert!(stats.input_lead_us != NINEFOLD_UNKNOWN && stats.loss_up == 0.0, "{stats:?}");
+    // Who leaves is told of.
+    // SAFETY: the client is there.
+    assert_eq!(unsafe { ninefold_client_leave(games[0].client.0) }, Ok);
+    games[0].frame();
+    games[1].until("it has left", || games[1].events().contains(&(NinefoldEventKind::EntityLeft, found.id)));
     server.stop().unwrap();
 }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use ninefold_client::Client;
-use ninefold_client::world::{
-    Axis, Chunk, ChunkCoord, FIXED_PER_UNIT, HalfExtents, Hit, Loaded, Mesh, Position, contents, trace,
-};
+use ninefold_client::world::{Axis, Chunk, ChunkCoord, FIXED_PER_UNIT, HalfExtents, Hit, Mesh, Position};
 
 use crate::border::{self, Sized32};
 use crate::handle::{Inner, NinefoldClient, enter};
@@ -53,6 +51,8 @@ pub struct NinefoldDoor {
     pub low: NinefoldPoint,
     /// The high corner.
     pub high: NinefoldPoint,
+    /// 1 if it stands open. Known of the nine chunks around the player; doors of others count as closed.
+    pub is_open: u32,
 }
 
 /// A lamp of a chunk. Its layout never changes.
@@ -159,9 +159,10 @@ pub unsafe extern "C" fn ninefold_chunk_doors(
 ) -> NinefoldStatus {
     let tell = |inner: &mut Inner| -> Outcome {
         let Some(chunk) = chunk(inner.client(), cx, cz) else { return Ok(NinefoldStatus::Nothing) };
-        let all = chunk.doors().iter().map(|door| {
+        let open = inner.client().open_doors(chunk.coord());
+        let all = chunk.doors().iter().enumerate().map(|(index, door)| {
             let (low, high) = door.solid_box();
-            NinefoldDoor { low: point(low), high: point(high) }
+            NinefoldDoor { low: point(low), high: point(high), is_open: open.contains(index).into() }
         });
         // SAFETY: the caller's promises.
         unsafe { border::fill(doors, room, all, count, "doors") }
@@ -263,17 +264,13 @@ fn named(hit: Option<Hit>) -> (NinefoldHit, ChunkCoord, u32) {
     }
 }
 
-fn loaded<'c>(client: &'c Client) -> impl Fn(ChunkCoord) -> Option<Loaded<'c>> {
-    |coord| client.chunk(coord).map(|chunk| Loaded::from(&**chunk))
-}
-
 fn place([x, y, z]: [f64; 3]) -> Position {
     Position { x, y, z }
 }
 
 /// Moves a box through the chunks that are here and says what stops it: its middle goes from `from` towards `to`
 /// (each x, y, z in the world, units), with `half` from its middle to its sides (0, 0, 0 for a line of sight).
-/// Chunks that are not here are solid. The same as the server reckons, to the bit.
+/// Chunks that are not here are solid, and doors are as they are known. The same as the server reckons, to the bit.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ninefold_client_trace(
     client: *mut NinefoldClient,
@@ -286,7 +283,7 @@ pub unsafe extern "C" fn ninefold_client_trace(
         // SAFETY: the caller's promises.
         let ([x, y, z], from, to) =
             unsafe { (border::get(half, "half")?, border::get(from, "from")?, border::get(to, "to")?) };
-        let went = trace(&loaded(inner.client()), place(from), place(to), HalfExtents { x, y, z });
+        let went = inner.client().trace(place(from), place(to), HalfExtents { x, y, z });
         let (hit, ChunkCoord { cx, cz }, door) = named(went.hit);
         let nothing = NinefoldPoint { x: 0.0, y: 0.0, z: 0.0 };
         let told = NinefoldTrace {
@@ -321,7 +318,7 @@ pub unsafe extern "C" fn ninefold_client_contents(
     let tell = |inner: &mut Inner| -> Outcome {
         // SAFETY: the caller's promise.
         let at = unsafe { border::get(at, "at")? };
-        let (hit, _, _) = named(contents(&loaded(inner.client()), place(at)));
+        let (hit, _, _) = named(inner.client().contents(place(at)));
         // SAFETY: the caller's promise.
         unsafe { border::put(out, hit, "out")? };
         Ok(NinefoldStatus::Ok)

@@ -25,6 +25,7 @@ const OPENING: &str = "\
  *     ninefold_client_set_input(client, ...);                        what the player wants
  *     ninefold_client_step(client);                                  receive, let time pass, send
  *     while (ninefold_client_poll_event(client, &event) == 0) ...    what happened
+ *     ninefold_client_own(client, &own); ninefold_client_entities(client, ...);   draw
  *
  * With the game's own socket, in place of the step:
  *

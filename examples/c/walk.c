@@ -125,13 +125,17 @@ static int play(NinefoldClient *client) {
         double x = own.x - begin_x, z = own.z - begin_z;
         if (x * x + z * z >= WAY * WAY) {
             NinefoldStats stats = {.size = sizeof stats};
+            size_t near = 0;
             ninefold_client_stats(client, &stats);
-            printf("walked to %.1f,%.1f,%.1f; round trip %llu us, %llu chunks received, %llu from the store\n",
-                   own.x, own.y, own.z, (unsigned long long)stats.rtt_us,
+            ninefold_client_entities(client, NULL, 0, &near);
+            printf("walked to %.1f,%.1f,%.1f; %zu others near\n", own.x, own.y, own.z, near);
+            printf("round trip %llu us, %llu of %llu predictions wrong, %llu chunks received, %llu from the store\n",
+                   (unsigned long long)stats.rtt_us, (unsigned long long)stats.corrections,
+                   (unsigned long long)(stats.confirmations + stats.corrections),
                    (unsigned long long)stats.chunks_received, (unsigned long long)stats.chunks_from_store);
             return 1;
         }
-        ninefold_client_set_input(client, move_x, move_z, 0);
+        ninefold_client_set_input(client, move_x, move_z, 0, 0);
     }
     fprintf(stderr, "walk: it took too long\n");
     return 0;

@@ -15,8 +15,8 @@ use ninefold_protocol::frame::{ChunkAt, Message, OFFERS_MAX};
 use ninefold_protocol::time::Instant;
 use ninefold_world::{Chunk, ChunkCoord, ContentHash};
 
-use super::{Client, decode_as, key};
-use crate::Event;
+use super::Client;
+use super::chunks::{decode_as, key};
 
 /// Encoded chunks that wait to be taken by the store; the oldest are dropped beyond it.
 const ENCODED_MAX: usize = 64;
@@ -164,21 +164,12 @@ impl Client {
             self.send(&Message::ChunkForget(ChunkAt { key: key(coord), version }));
         }
     }
-
-    /// A chunk is right, from wherever it came.
-    pub(super) fn take_ready(&mut self, now: Instant, chunk: Chunk, version: u32, encoded_bytes: usize) {
-        let chunk = std::sync::Arc::new(chunk);
-        let coord = chunk.coord();
-        self.keep(std::sync::Arc::clone(&chunk), version);
-        let waited = self.ring.arrived(coord).map(|w| now.since(w.since));
-        self.tell(Event::ChunkReady { chunk, version, encoded_bytes, waited });
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ClientConfig;
+    use crate::{ClientConfig, Event};
     use bytes::Bytes;
     use ninefold_protocol::chunk::Fragmenter;
     use ninefold_protocol::frame::kind;

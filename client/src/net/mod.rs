@@ -4,9 +4,10 @@
 //! one calls [`Driver::wait`] in between. Everything else is the [`Client`]'s.
 //!
 //! ```text
-//!   each frame:  Driver::client_mut().send_input   what the player wants
+//!   each frame:  Driver::client_mut().set_input    what the player wants
 //!                Driver::step                      receive, let time pass, send
 //!                Driver::client_mut().poll_event   until there is none
+//!                Driver::own, Driver::entities     what to draw
 //! ```
 //!
 //! Programs with a loop of their own for many sockets take [`ClientSocket`] or [`quic`] and the core.
@@ -29,7 +30,7 @@ pub use self::socket::{ClientSocket, Read, ReceiveBuffers};
 use self::udp::UdpLine;
 #[cfg(feature = "disk")]
 use crate::store::Store;
-use crate::{Client, ClientConfig, ClientError};
+use crate::{Client, ClientConfig, ClientError, EntityView, OwnView};
 
 /// Packets handed to the client in one step, QUIC: as many as its thread may keep waiting.
 const PACKETS_PER_STEP_MAX: usize = 1_024;
@@ -204,9 +205,21 @@ impl Driver {
         }
     }
 
-    /// Waits until something has come, at most so long; it may be over earlier for no reason. For programs
-    /// without a frame loop.
+    /// The player as it is to be shown now: see [`Client::own`].
+    pub fn own(&self) -> Option<OwnView> {
+        self.client.own(self.now())
+    }
+
+    /// The entities around the player as they are to be shown now: see [`Client::entities`].
+    pub fn entities(&self) -> impl Iterator<Item = EntityView> {
+        self.client.entities(self.now())
+    }
+
+    /// Waits until something has come or the client has something to do, at most so long; it may be over earlier
+    /// for no reason. For programs without a frame loop.
     pub fn wait(&mut self, at_most: Duration) -> io::Result<()> {
+        let due_in = self.client.next_timeout().map(|due| due.since(self.now()));
+        let at_most = due_in.map_or(at_most, |due_in| due_in.min(at_most));
         match &mut self.line {
             Line::Udp(line) => line.wait(at_most.into()),
             Line::Quic(line) => {
