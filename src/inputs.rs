@@ -5,7 +5,7 @@
 //!   consumed ──┤ late: two a tick ──┤ early: wait ──┤
 //! ```
 //!
-//! Inputs are numbered by the client's own tick. The first that comes is due at once; from then on each tick makes
+//! Inputs are numbered by the client's own tick. The newest of the first that come is due at once; from then on each tick makes
 //! one more due, whether it is there or not. What is due and not there is waited for: the player stands still
 //! and nothing is invented, so that the state after input N follows from the inputs up to N alone and the client
 //! can predict it exactly. When it comes late, it and the one after it are taken in one tick until all that is
@@ -91,13 +91,15 @@ impl InputBuffer {
             return offered;
         }
         if self.next == 0 {
-            (self.next, self.due) = (first, first);
+            // What was wanted before there was anybody to want it is over.
+            (self.next, self.due) = (inputs.newest, inputs.newest);
         } else if first > self.next && self.slot(self.next).is_none() {
-            offered.skipped = first - self.next;
-            // As late as before, but with what is there.
+            // On with the newest, and those before it that may still be caught up with.
             let late = self.due.saturating_sub(self.next).min(CATCH_UP_TICKS_MAX);
+            let next = first.max(inputs.newest.saturating_sub(late));
+            offered.skipped = next - self.next;
             self.waiting = [None; INPUTS_WAITING_MAX as usize];
-            (self.next, self.due) = (first, first + late);
+            (self.next, self.due) = (next, next + late);
         }
         for (number, input) in inputs.iter().filter(|(number, _)| *number >= self.next) {
             if number - self.next >= INPUTS_WAITING_MAX {
@@ -270,8 +272,11 @@ mod tests {
         let mut ticks = Ticks::new();
         ticks.offer(5_000, 1, 1);
         ticks.tick();
-        assert_eq!(ticks.offer(5_000, 69, 100), Offered { fresh: 32, skipped: 67, ..Offered::default() });
-        assert_eq!((ticks.tick(), ticks.tick()), (vec![69], vec![70]));
+        (0..20).for_each(|_| assert!(ticks.tick().is_empty()));
+        // Sixteen ticks can be caught up with: what is older is over.
+        assert_eq!(ticks.offer(5_000, 69, 100), Offered { fresh: 17, skipped: 82, ..Offered::default() });
+        assert_eq!((ticks.tick(), ticks.tick()), (vec![84, 85], vec![86, 87]));
+        assert!(ticks.buffer.lead_us().is_some_and(|lead| lead < 0));
     }
 
     #[test]
@@ -305,8 +310,10 @@ mod tests {
         let held = PlayerInput { buttons: PlayerInput::USE, ..PlayerInput::default() };
         let mut body = [0; INPUTS_BYTES_MAX];
         let inputs = [PlayerInput::default(), held, held, PlayerInput::default(), held];
-        let bytes = Inputs::write(5, inputs.into_iter(), &mut body);
-        buffer.offer(Instant::ZERO, Instant::ZERO, PERIOD, &Inputs::parse(&body[..bytes]).unwrap());
+        for count in [1, 5] {
+            let bytes = Inputs::write(count, inputs.into_iter().take(count as usize), &mut body);
+            buffer.offer(Instant::ZERO, Instant::ZERO, PERIOD, &Inputs::parse(&body[..bytes]).unwrap());
+        }
         let pressed: Vec<_> = (0..5).map(|_| buffer.take()[0].unwrap().pressed).collect();
         assert_eq!(pressed, [0, 2, 0, 0, 2]);
     }

@@ -17,7 +17,7 @@ fn a_quic_client_gets_its_ring_every_chunk_is_right_and_it_walks() {
     let config = config_with_quic();
     let server = start(&config);
     let mut players = [Player::join_quic(&server, &config, 1)];
-    until("the ring is whole", 5, &mut players, |p| p[0].has_ring());
+    until("the ring is whole", 5, &mut players, |p| p[0].has_ring() && p[0].position().is_some());
     let world = BspWorld::new(config.world_seed);
     for &coord in players[0].client.ring().coords() {
         let chunk = players[0].client.chunk(coord).unwrap();

@@ -292,7 +292,7 @@ fn a_client_that_floods_inputs_is_told_why_and_goes_and_others_play_on() {
             let mut packet = stage.puppets[flooder].link.packet(stage.now, &mut buffer);
             packet.push(kind::INPUTS, &[&body[..bytes]]);
             let built = packet.finish().unwrap();
-            stage.inject(flooder, &buffer[..built.head_bytes].to_vec());
+            stage.inject(flooder, &buffer[..built.head_bytes]);
         }
         stage.step();
         let gone = truth(&stage, other);

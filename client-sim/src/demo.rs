@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow};
@@ -14,6 +15,7 @@ use ninefold::telemetry::Phase;
 use ninefold_client::protocol::connection::{ConnectToken, DEVELOPMENT_KEY, Extensions, TokenParams};
 use ninefold_client::protocol::time::Duration;
 
+use crate::capture::Capture;
 use crate::report::Report;
 use crate::swarm::{Carrier, Figures, Swarm, SwarmPlan};
 
@@ -45,6 +47,8 @@ pub struct Demo {
     pub threads: usize,
     /// Where to write the report.
     pub json: Option<PathBuf>,
+    /// Where to write the datagrams of UDP clients, and beside it (with `.keys` behind its name) their keys.
+    pub capture: Option<PathBuf>,
     /// No progress.
     pub quiet: bool,
 }
@@ -55,10 +59,11 @@ impl Demo {
         let config = self.config();
         let server = Server::start(&config, config.generator.world(config.world_seed))?;
         let clock = Monotonic::start();
-        let plan = SwarmPlan {
+        let mut plan = SwarmPlan {
             carrier: self.carrier,
             server: server.address(),
             quic: server.quic(),
+            capture: None,
             tokens: self.tokens(&config, server.address())?,
             threads: self.threads,
             ramp: Duration::from_secs(1).scaled(self.clients as u64, CLIENTS_PER_SECOND),
@@ -67,9 +72,17 @@ impl Demo {
             cache_chunks_max: CACHE_CHUNKS,
             unix_s_at_origin: unix_s(),
         };
+        if let Some(path) = &self.capture {
+            let capture = Capture::create(path, plan.unix_s_at_origin, &plan.tokens);
+            let capture = capture.with_context(|| format!("cannot write {}", path.display()))?;
+            plan.capture = Some(Arc::new(capture));
+        }
         let swarm = Swarm::start(&plan, clock).context("cannot start the clients")?;
         self.watch(&server, &swarm, clock, plan.ramp);
         let figures = swarm.stop().context("the clients' sockets failed")?;
+        if let Some(capture) = plan.capture.take() {
+            capture.finish().context("the capture could not be written")?;
+        }
         let summary = server.stop()?;
         let report = self.report(&config, &summary, figures);
         if let Some(path) = &self.json {

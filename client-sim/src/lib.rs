@@ -5,6 +5,7 @@
 //! on it, and judges the [`report`].
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod demo;
 mod member;
 mod quic;

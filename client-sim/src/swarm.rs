@@ -20,6 +20,7 @@ use ninefold_client::{ClientConfig, EndReason};
 use serde::Serialize;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::capture::Capture;
 use crate::report::Values;
 use crate::{quic, udp};
 
@@ -72,6 +73,8 @@ pub struct SwarmPlan {
     pub cache_chunks_max: usize,
     /// Seconds since the Unix epoch at the clock's origin.
     pub unix_s_at_origin: u64,
+    /// Where the datagrams of UDP clients are written to.
+    pub capture: Option<Arc<Capture>>,
 }
 
 /// What one watches while it runs.
@@ -302,6 +305,7 @@ mod tests {
             pace: 1.0,
             cache_chunks_max: 9,
             unix_s_at_origin: 0,
+            capture: None,
         }
     }
 

@@ -6,7 +6,7 @@ use ninefold_sim::swarm::Carrier;
 
 fn demo(clients: usize, seconds: u64, seed: u64, speed: u32) -> Demo {
     let carrier = Carrier::Udp;
-    Demo { clients, carrier, seconds, seed, speed, threads: 2, json: None, quiet: true }
+    Demo { clients, carrier, seconds, seed, speed, threads: 2, json: None, capture: None, quiet: true }
 }
 
 #[test]

@@ -7,18 +7,21 @@
 //!                                                            ▲ beyond the last: on as it moved, then it waits
 //! ```
 //!
-//! A snapshot has room for what matters most: an entity that it does not speak of is held as the baseline has it,
-//! which may be older than what came since. So such a state is news only where the baseline is no older than
-//! what is known. The same goes for entities that came or left since the baseline.
+//! A snapshot has room for what matters most. What an incomplete one does not speak of is older than it is, and news
+//! only where it is younger than what is known. The same goes for who came or left since the baseline.
 
 mod track;
 
-use ninefold_protocol::snapshot::{ENTITIES_PER_SNAPSHOT_MAX, Snapshot, SnapshotEntity};
+use ninefold_protocol::snapshot::{BASELINE_TICKS_MAX, ENTITIES_PER_SNAPSHOT_MAX, SnapshotEntity};
 use ninefold_protocol::time::Instant;
 use ninefold_world::Position;
 
 use self::track::{Pace, Track};
 use crate::playback::Playback;
+use crate::snapshots::Held;
+
+/// Who is not mentioned for so long is not there.
+const UNMENTIONED_TICKS_MAX: i64 = BASELINE_TICKS_MAX as i64;
 
 /// An entity as it is shown.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,62 +57,36 @@ pub(crate) struct Entities {
     walk_units_s: f64,
 }
 
-/// A snapshot with its tick and what it leads from, ticks counted from the first snapshot.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Arrived<'s> {
-    pub snapshot: &'s Snapshot,
-    pub tick: i64,
-    pub baseline: Option<(&'s Snapshot, i64)>,
-}
-
-impl Arrived<'_> {
-    /// The entity as the baseline has it.
-    fn before(&self, index: u32) -> Option<&SnapshotEntity> {
-        let entities = &self.baseline?.0.entities;
-        entities.binary_search_by_key(&index, |e| e.index).ok().map(|at| &entities[at])
-    }
-
-    /// Whether what came at this tick is newer than the baseline, so that a snapshot that does not speak of it
-    /// says nothing.
-    fn says_nothing_since(&self, tick: i64) -> bool {
-        self.baseline.is_some_and(|(_, baseline)| tick > baseline)
-    }
-}
-
 impl Entities {
     /// Says how fast players walk, in units per second.
     pub fn set_walking_speed(&mut self, units_s: f64) {
         self.walk_units_s = units_s;
     }
 
-    /// Takes a snapshot that has just come; `playback` knows of it.
-    pub fn take(
-        &mut self,
-        now: Instant,
-        playback: &Playback,
-        arrived: &Arrived<'_>,
-        mut tell: impl FnMut(Change),
-    ) {
+    /// Takes a snapshot that has just come; `playback` knows of it, and is told where it was too far ahead of what
+    /// is known.
+    pub fn take(&mut self, now: Instant, playback: &mut Playback, held: &Held, mut tell: impl FnMut(Change)) {
         let pace = Pace { shown: playback.tick_at(now), hz: playback.hz(), walk_units_s: self.walk_units_s };
-        for entity in &arrived.snapshot.entities {
-            self.take_one(now, &pace, arrived, entity, &mut tell);
+        let mut guessed = 0.0;
+        for (entity, as_of) in held.snapshot.entities.iter().zip(&held.as_of) {
+            guessed = self.take_one(now, &pace, held.tick, entity, *as_of, &mut tell).max(guessed);
         }
+        playback.was_ahead(now, guessed);
         // Beyond what a snapshot may hold, only what it holds is followed.
         let crowded = self.tracks.len() > ENTITIES_PER_SNAPSHOT_MAX;
         self.tracks.retain_mut(|track| {
-            if track.seen == arrived.tick {
+            if track.seen == held.tick {
                 return true;
             }
+            // What came or went since the last complete one may be missing for want of room.
             let news = track.gone_at.unwrap_or(track.told);
-            let says_nothing = arrived.says_nothing_since(news) && !crowded;
-            if track.gone_at.is_some() {
+            let says_nothing =
+                news > held.whole_as_of && held.tick - news <= UNMENTIONED_TICKS_MAX && !crowded;
+            let is_gone = held.gone.binary_search(&track.index).is_ok();
+            if track.gone_at.is_some() || says_nothing && !is_gone {
                 return says_nothing;
             }
-            let was_there = arrived.before(track.index).is_some_and(|e| e.id == track.id);
-            if says_nothing && !was_there {
-                return true;
-            }
-            track.gone_at = Some(arrived.tick);
+            track.gone_at = Some(held.tick);
             tell(Change::Left { index: track.index, id: track.id });
             !crowded
         });
@@ -120,35 +97,35 @@ impl Entities {
         &mut self,
         now: Instant,
         pace: &Pace,
-        arrived: &Arrived<'_>,
+        tick: i64,
         entity: &SnapshotEntity,
+        as_of: i64,
         tell: &mut impl FnMut(Change),
-    ) {
-        let is_told = arrived.before(entity.index) != Some(entity);
+    ) -> f64 {
         let entered = Change::Entered { index: entity.index, id: entity.id, kind: entity.state.kind };
-        let place = self.tracks.binary_search_by_key(&entity.index, |t| t.index);
-        let Ok(place) = place.map_err(|place| {
-            self.tracks.insert(place, Track::new(now, arrived.tick, entity));
-            tell(entered);
-        }) else {
-            return;
+        let place = match self.tracks.binary_search_by_key(&entity.index, |t| t.index) {
+            Ok(place) => place,
+            Err(place) => {
+                self.tracks.insert(place, Track::new(now, tick, entity));
+                tell(entered);
+                return 0.0;
+            }
         };
         let track = &mut self.tracks[place];
-        track.seen = arrived.tick;
-        let news = track.gone_at.unwrap_or(track.told);
-        if !is_told && arrived.says_nothing_since(news) {
-            return;
+        track.seen = tick;
+        if as_of <= track.gone_at.unwrap_or(track.told) {
+            return 0.0;
         }
         let is_same = (track.id, track.kind) == (entity.id, entity.state.kind);
         if is_same && track.gone_at.is_none() {
-            track.take(now, pace, arrived.tick, entity, is_told);
-            return;
+            return track.take(now, pace, as_of, entity);
         }
         if track.gone_at.is_none() {
             tell(Change::Left { index: track.index, id: track.id });
         }
-        *track = Track::new(now, arrived.tick, entity);
+        *track = Track::new(now, tick, entity);
         tell(entered);
+        0.0
     }
 
     /// How many there are.

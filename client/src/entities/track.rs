@@ -25,6 +25,8 @@ const CORRECTION_SPEED: f64 = 0.2;
 
 /// Between samples no further apart, in ticks, speeds have nothing to add to a straight line.
 const STRAIGHT_TICKS_MAX: i64 = 2;
+/// The speed at either end of a curve between two samples, of the mean speed between them.
+const TANGENTS: [f64; 2] = [0.7, 1.25];
 
 /// Steps of a place and of a speed in one unit.
 const PLACES_PER_UNIT: f64 = 64.0;
@@ -38,7 +40,7 @@ pub(super) struct Track {
     pub index: u32,
     pub id: u64,
     pub kind: u16,
-    /// The tick of the last snapshot that holds it, and of the last that spoke of it.
+    /// The tick of the last snapshot that holds it, and as of which it is known.
     pub seen: i64,
     pub told: i64,
     /// When it left: it is remembered until no snapshot can hold it from before.
@@ -112,10 +114,6 @@ impl Sample {
     fn walking_speed(&self) -> f64 {
         self.velocity[0].hypot(self.velocity[2])
     }
-
-    fn moves(&self) -> bool {
-        self.velocity != [0.0; 3]
-    }
 }
 
 fn length(v: [f64; 3]) -> f64 {
@@ -143,21 +141,16 @@ impl Track {
         self.samples.back().expect("a track has a sample")
     }
 
-    /// Takes its state at a tick; `is_told` says whether the snapshot spoke of it. `shown` is the tick that is
-    /// shown now.
-    pub fn take(&mut self, now: Instant, pace: &Pace, tick: i64, entity: &SnapshotEntity, is_told: bool) {
+    /// Takes its state as of a tick that is newer than what is known. Tells for how many ticks it had to be guessed
+    /// until now.
+    pub fn take(&mut self, now: Instant, pace: &Pace, tick: i64, entity: &SnapshotEntity) -> f64 {
         let Pace { shown, hz, .. } = *pace;
         let mut sample = Sample::new(tick, entity);
-        let is_where_it_was = sample.told == self.last().told;
-        if !is_told && is_where_it_was && sample.moves() {
-            // It moves, and there was no room to say where.
-            return;
-        }
-        if is_told {
-            self.told = tick;
-        }
+        self.told = tick;
         pace.limit(self.last(), &mut sample);
-        let went_on = shown > self.last().tick as f64;
+        let beyond = (shown - self.last().tick as f64).max(0.0);
+        let guessed = if self.last().velocity == [0.0; 3] { 0.0 } else { beyond };
+        let went_on = beyond > 0.0;
         let before = went_on.then(|| self.place(now, shown, hz));
         // Who stands is one long sample.
         let stands = |s: &Sample| Sample { tick, ..*s } == sample;
@@ -181,6 +174,7 @@ impl Track {
                 self.offset_s = slowly_s.max(CORRECTION_S_MIN);
             }
         }
+        guessed
     }
 
     /// The samples before and after what is shown; the same one twice at the ends.
@@ -245,8 +239,11 @@ fn between((from, to): (&Sample, &Sample), shown: f64, hz: f64) -> [f64; 3] {
             return from.place[i] + way * along;
         }
         // A tangent of the way's sign and at most three times its slope never leaves the way (Fritsch and Carlson
-        // 1980), whatever the speeds say.
-        let tangent = |speed: f64| (speed * whole_s).clamp((3.0 * way).min(0.0), (3.0 * way).max(0.0));
+        // 1980); one near it makes nothing much faster than it was on the whole.
+        let tangent = |speed: f64| {
+            let ends = TANGENTS.map(|t| t * way);
+            (speed * whole_s).clamp(ends[0].min(ends[1]), ends[0].max(ends[1]))
+        };
         from.place[i] + hermite(along, way, tangent(from.velocity[i]), tangent(to.velocity[i]))
     })
 }

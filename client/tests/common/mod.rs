@@ -305,11 +305,15 @@ impl Room {
         let baseline =
             seat.acked.filter(|b| fresh(*b)).and_then(|b| seat.sent.iter().find(|s| s.tick == b).cloned());
         let mut told: Vec<usize> = (0..others.len()).collect();
-        self.random.shuffle(&mut told);
+        // In turns, so that nobody is left out for long.
+        let turn = (self.ticks / self.snapshot_every) as usize * self.told_max.min(told.len());
+        let turn = turn % told.len().max(1);
+        told.rotate_left(turn);
         told.truncate(self.told_max);
         let was = |e: &SnapshotEntity| {
             baseline.as_ref()?.entities.iter().find(|b| (b.index, b.id) == (e.index, e.id)).copied()
         };
+        let incomplete = told.len() < others.len();
         let entities = (others.iter().enumerate())
             .filter_map(|(at, e)| if told.contains(&at) { Some(*e) } else { was(e) })
             .collect();
@@ -317,6 +321,7 @@ impl Room {
             tick,
             input: seat.next.saturating_sub(1) as u16,
             lead_half_ms: seat.lead_half_ms(self.now_us),
+            incomplete,
             own: seat.own(),
             open_doors: masks.try_into().unwrap(),
             entities,

@@ -139,20 +139,20 @@ pub struct RawMessage {
     bytes: [u8; RELIABLE_BODY_BYTES_MAX],
 }
 
-const HELLO: u8 = 1;
-const WELCOME: u8 = 2;
-const REFUSE: u8 = 3;
-const CHUNK_ENTER: u8 = 4;
-const CHUNK_UNAVAILABLE: u8 = 5;
-const CHUNK_FORGET: u8 = 6;
-const CHUNK_REQUEST: u8 = 7;
-const CHUNK_HAVE: u8 = 8;
-const CHUNK_KNOWN: u8 = 9;
+pub(crate) const HELLO: u8 = 1;
+pub(crate) const WELCOME: u8 = 2;
+pub(crate) const REFUSE: u8 = 3;
+pub(crate) const CHUNK_ENTER: u8 = 4;
+pub(crate) const CHUNK_UNAVAILABLE: u8 = 5;
+pub(crate) const CHUNK_FORGET: u8 = 6;
+pub(crate) const CHUNK_REQUEST: u8 = 7;
+pub(crate) const CHUNK_HAVE: u8 = 8;
+pub(crate) const CHUNK_KNOWN: u8 = 9;
 
-const REFUSE_VERSION: u8 = 1;
-const REFUSE_ENCODING: u8 = 2;
-const REFUSE_FLOOD: u8 = 3;
-const UNAVAILABLE_FAILED: u8 = 1;
+pub(crate) const REFUSE_VERSION: u8 = 1;
+pub(crate) const REFUSE_ENCODING: u8 = 2;
+pub(crate) const REFUSE_FLOOD: u8 = 3;
+pub(crate) const UNAVAILABLE_FAILED: u8 = 1;
 
 impl RawMessage {
     /// A message of any kind; `None` when the body is over [`RELIABLE_BODY_BYTES_MAX`].

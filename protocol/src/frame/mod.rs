@@ -13,7 +13,7 @@ mod event;
 mod fragment;
 mod input;
 mod inputs;
-mod message;
+pub(crate) mod message;
 mod positions;
 
 pub use event::{EVENT_BYTES, GameEvent};

@@ -123,12 +123,20 @@ pub(super) struct BitReader<'a> {
     bytes: &'a [u8],
     /// Bits that were taken.
     at: usize,
+    /// What was taken, piece by piece, for the worked example of the protocol page.
+    #[cfg(test)]
+    pub trace: Vec<(&'static str, u32, u32)>,
 }
 
 impl<'a> BitReader<'a> {
     /// A reader behind the first `skipped` bytes.
     pub fn new(bytes: &'a [u8], skipped: usize) -> Self {
-        BitReader { bytes, at: 8 * skipped }
+        BitReader {
+            bytes,
+            at: 8 * skipped,
+            #[cfg(test)]
+            trace: Vec::new(),
+        }
     }
 
     /// The next `count` bits, at most 32.
@@ -144,6 +152,8 @@ impl<'a> BitReader<'a> {
         };
         let value = (word >> (self.at % 8)) & mask(count);
         self.at += count as usize;
+        #[cfg(test)]
+        self.trace.push((field, value as u32, count));
         Ok(value as u32)
     }
 

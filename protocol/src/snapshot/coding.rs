@@ -9,50 +9,48 @@ pub const HEAD_BYTES: usize = 8;
 pub const INCOMPLETE: u8 = 0x80;
 
 /// Bits of a place in the whole world, 1/64 unit: 16 in the chunk, 32 of the chunk.
-pub(super) const PLACE_BITS: u32 = 48;
+pub(crate) const PLACE_BITS: u32 = 48;
 /// Bits of an own place in the whole world, 1/1024 unit: 20 in the chunk, 32 of the chunk.
-pub(super) const OWN_PLACE_BITS: u32 = 52;
+pub(crate) const OWN_PLACE_BITS: u32 = 52;
 /// Bits of a place in a chunk, 1/1024 unit.
-pub(super) const OWN_IN_CHUNK_BITS: u32 = 20;
+pub(crate) const OWN_IN_CHUNK_BITS: u32 = 20;
 /// Bits of a place in a chunk, 1/64 unit.
 const IN_CHUNK_BITS: u32 = 16;
 /// Bits of a place in the ring, counted from its north-west corner, 1/64 unit.
-pub(super) const IN_RING_BITS: u32 = 18;
+pub(crate) const IN_RING_BITS: u32 = 18;
 /// Bits of a yaw.
-pub(super) const YAW_BITS: u32 = 10;
+pub(crate) const YAW_BITS: u32 = 10;
 
 /// How far the receiver's own mover came, each axis alone.
-pub(super) const OWN_PLACE: [u32; 4] = [0, 13, 18, OWN_PLACE_BITS];
+pub(crate) const OWN_PLACE: [u32; 4] = [0, 13, 18, OWN_PLACE_BITS];
 /// How its height and its speed upward changed.
-pub(super) const OWN_HEIGHT: [u32; 4] = [0, 14, 20, 32];
+pub(crate) const OWN_HEIGHT: [u32; 4] = [0, 14, 20, 32];
 /// Which door of a chunk.
-pub(super) const DOOR_INDEX_BITS: u32 = 5;
+pub(crate) const DOOR_INDEX_BITS: u32 = 5;
 
 // The widths of what moves are the cheapest for the crowd in tests/snapshot_size.rs.
 
-/// How the speeds eastward and southward changed.
-pub(super) const VELOCITY: [u32; 4] = [0, 12, 14, 16];
-/// How the speed upward changed.
-pub(super) const VELOCITY_Y: [u32; 4] = [0, 12, 14, 16];
+/// How the speeds eastward and southward changed, or that upward.
+pub(crate) const VELOCITY: [u32; 4] = [0, 12, 14, 16];
 /// How far the height is from where it was expected.
-pub(super) const HEIGHT: [u32; 4] = [0, 2, 12, 32];
+pub(crate) const HEIGHT: [u32; 4] = [0, 2, 12, 32];
 /// How the yaw changed.
-pub(super) const YAW: [u32; 3] = [0, 8, YAW_BITS];
+pub(crate) const YAW: [u32; 3] = [0, 8, YAW_BITS];
 /// What the game says: the bits that changed.
-pub(super) const STATE: [u32; 3] = [0, 8, 32];
+pub(crate) const STATE: [u32; 3] = [0, 8, 32];
 /// How far east and south is from where it was expected.
-pub(super) const PLACE: [u32; 4] = [2, 8, 13, PLACE_BITS];
+pub(crate) const PLACE: [u32; 4] = [2, 8, 13, PLACE_BITS];
 
 /// By how much an entered index is above the one before it.
-pub(super) const INDEX_GAP: [u32; 3] = [4, 10, 32];
+pub(crate) const INDEX_GAP: [u32; 3] = [4, 10, 32];
 /// Who an entered entity is.
-pub(super) const ID: [u32; 4] = [16, 32, 48, 64];
+pub(crate) const ID: [u32; 4] = [16, 32, 48, 64];
 /// What an entered entity is.
-pub(super) const KIND: [u32; 2] = [4, 16];
+pub(crate) const KIND: [u32; 2] = [4, 16];
 /// An entered entity's height.
-pub(super) const ENTERED_HEIGHT: [u32; 3] = [13, 18, 32];
+pub(crate) const ENTERED_HEIGHT: [u32; 3] = [13, 18, 32];
 /// An entered entity's speeds.
-pub(super) const ENTERED_VELOCITY: [u32; 3] = [0, 14, 16];
+pub(crate) const ENTERED_VELOCITY: [u32; 3] = [0, 14, 16];
 
 const fn widest<const N: usize>(widths: &[u32; N]) -> usize {
     N - 1 + widths[N - 1] as usize
@@ -71,7 +69,7 @@ pub const GONE_BITS: usize = 2;
 /// Bits of a changed entity at most.
 pub const CHANGED_BITS_MAX: usize = 3
     + (3 + 2 * 16)
-    + (1 + widest(&VELOCITY_Y) + widest(&HEIGHT))
+    + (1 + widest(&VELOCITY) + widest(&HEIGHT))
     + widest(&YAW)
     + widest(&STATE)
     + (3 + 2 * PLACE_BITS as usize);
@@ -87,17 +85,17 @@ pub const ENTERED_BITS_MAX: usize = 1
     + widest(&STATE);
 
 /// A place in the world, from any number.
-pub(super) const fn place(value: i64) -> i64 {
+pub(crate) const fn place(value: i64) -> i64 {
     sign_extend(value, PLACE_BITS)
 }
 
 /// An axis of the own place in the whole world.
-pub(super) const fn own_place(chunk: i32, in_chunk: u32) -> i64 {
+pub(crate) const fn own_place(chunk: i32, in_chunk: u32) -> i64 {
     ((chunk as i64) << OWN_IN_CHUNK_BITS) + in_chunk as i64
 }
 
 /// Where the ring of a player begins along one axis, 1/64 unit; meaningless at the world's edge, where it wraps.
-pub(super) const fn ring_start(chunk: i32) -> i64 {
+pub(crate) const fn ring_start(chunk: i32) -> i64 {
     (chunk.wrapping_sub(1) as i64) << IN_CHUNK_BITS
 }
 
@@ -118,7 +116,7 @@ pub(super) fn doors_in_ring(
 }
 
 /// The chunk in which a mover stands.
-pub(super) const fn chunk_of(own: &OwnState) -> (i32, i32) {
+pub(crate) const fn chunk_of(own: &OwnState) -> (i32, i32) {
     (own.cx, own.cz)
 }
 

@@ -49,6 +49,17 @@ pub fn decode<'s>(
     baseline: impl FnOnce(u32) -> Option<&'s Snapshot>,
     into: &mut Snapshot,
 ) -> Result<(), SnapshotError> {
+    decode_with(&mut BitReader::new(body, HEAD_BYTES), body, hz, baseline, into)
+}
+
+/// The same with a reader that stands behind the head.
+pub(super) fn decode_with<'s>(
+    r: &mut BitReader<'_>,
+    body: &[u8],
+    hz: u16,
+    baseline: impl FnOnce(u32) -> Option<&'s Snapshot>,
+    into: &mut Snapshot,
+) -> Result<(), SnapshotError> {
     let nothing = Snapshot::default();
     let (tick, base_tick) = peek_ticks(body)?;
     let base = match base_tick {
@@ -62,16 +73,15 @@ pub fn decode<'s>(
     into.input = u16::from_le_bytes([input_low, input_high]);
     into.lead_half_ms = lead as i8;
 
-    let mut r = BitReader::new(body, HEAD_BYTES);
-    into.own = read_own(&mut r, &base.own)?;
+    into.own = read_own(r, &base.own)?;
     let chunk = chunk_of(&into.own);
     into.open_doors = doors_in_ring(&base.open_doors, chunk_of(&base.own), chunk);
-    read_doors(&mut r, &mut into.open_doors)?;
+    read_doors(r, &mut into.open_doors)?;
 
     let elapsed = Elapsed::new(base_tick.map_or(0, |base| tick.wrapping_sub(base)), hz);
     into.entities.clear();
-    read_known(&mut r, elapsed, &base.entities, &mut into.entities)?;
-    read_entered(&mut r, chunk, &mut into.entities)?;
+    read_known(r, elapsed, &base.entities, &mut into.entities)?;
+    read_entered(r, chunk, &mut into.entities)?;
     if !r.is_padded() {
         return Err(SnapshotError::Value { field: "padding", value: 1 });
     }
@@ -153,7 +163,7 @@ fn read_changed(
         now.velocity_x = base.velocity_x.wrapping_add(x as i16);
         now.velocity_z = base.velocity_z.wrapping_add(z as i16);
         if r.flag("upward")? {
-            let [y] = r.signed(&VELOCITY_Y, "velocity_y")?;
+            let [y] = r.signed(&VELOCITY, "velocity_y")?;
             now.velocity_y = base.velocity_y.wrapping_add(y as i16);
             [up] = r.signed(&HEIGHT, "y")?;
         }

@@ -275,7 +275,7 @@ fn write_changed(to: &mut impl Sink, elapsed: Elapsed, base: &EntityState, now: 
         to.signed(&VELOCITY, speeds);
         to.flag(speed_up != 0 || y != 0);
         if speed_up != 0 || y != 0 {
-            to.signed(&VELOCITY_Y, [speed_up.into()]);
+            to.signed(&VELOCITY, [speed_up.into()]);
             to.signed(&HEIGHT, [y.into()]);
         }
         to.signed(&YAW, [turned]);

@@ -16,7 +16,7 @@
 //! the player's own mover is told exactly, since a client goes on from it.
 
 mod bits;
-mod coding;
+pub(crate) mod coding;
 mod decode;
 mod encode;
 mod state;
@@ -35,3 +35,6 @@ pub use state::{EntityState, OwnState, RING_CHUNKS, RING_SIDE, Snapshot, Snapsho
 pub const BASELINE_TICKS_MAX: u32 = 63;
 /// Entities that one snapshot may hold; of more, the server tells of the nearest.
 pub const ENTITIES_PER_SNAPSHOT_MAX: usize = 1_024;
+
+#[cfg(test)]
+pub(crate) use tests::worked_example;

@@ -329,6 +329,29 @@ fn a_million_broken_bodies_are_read_or_refused() {
     read_broken_bodies(MANY_BROKEN_BODIES, 2);
 }
 
+/// A body of the golden bytes, piece by piece, as a table.
+pub(crate) fn worked_example() -> String {
+    use std::fmt::Write as _;
+    let (base, body) = crate::vectors::two_walk_straight_on();
+    let mut reader = bits::BitReader::new(&body, HEAD_BYTES);
+    let mut into = Snapshot::default();
+    decode::decode_with(&mut reader, &body, HZ, |_| Some(&base), &mut into)
+        .expect("golden bytes can be read");
+    let hex: Vec<String> = body.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut text =
+        format!("`{}`\n\n| bits, the first on the left | value | field |\n|---|---|---|\n", hex.join(" "));
+    let head = ["tick", "baseline", "input", "lead_half_ms"];
+    let values = [into.tick, into.tick.wrapping_sub(base.tick), into.input.into(), into.lead_half_ms as u32];
+    for ((name, value), bytes) in head.iter().zip(values).zip([4, 1, 2, 1]) {
+        let _ = writeln!(text, "| {bytes} bytes | {value} | {name} |");
+    }
+    for (field, value, count) in reader.trace.iter().filter(|(.., count)| *count > 0) {
+        let bits: String = (0..*count).map(|bit| if value >> bit & 1 == 1 { '1' } else { '0' }).collect();
+        let _ = writeln!(text, "| {bits} | {value} | {field} |");
+    }
+    text
+}
+
 proptest! {
     #[test]
     fn a_full_snapshot_is_read_as_it_was(now in any_snapshot()) {

@@ -26,6 +26,8 @@ pub(super) const VECTORS: File = File {
         Unit { name: "CHUNK_UNAVAILABLE", encode: encode_message, decode: decode_unavailable },
         Unit { name: "CHUNK_FORGET", encode: encode_message, decode: decode_forget },
         Unit { name: "CHUNK_REQUEST", encode: encode_message, decode: decode_request },
+        Unit { name: "CHUNK_HAVE", encode: encode_message, decode: decode_have },
+        Unit { name: "CHUNK_KNOWN", encode: encode_message, decode: decode_known },
         Unit { name: "unknown message", encode: encode_message, decode: decode_unknown },
     ],
     samples,
@@ -265,6 +267,16 @@ fn decode_request(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
     Ok(with_key(f, key))
 }
 
+fn decode_have(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
+    let (f, Message::ChunkHave { key, content_hash }) = message(8, bytes)? else { unreachable!() };
+    Ok(with_key(f, key).with("content_hash", content_hash))
+}
+
+fn decode_known(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
+    let (f, Message::ChunkKnown(at)) = message(9, bytes)? else { unreachable!() };
+    Ok(with_key(f, at.key).with("version", at.version))
+}
+
 fn decode_unknown(given: &Fields, bytes: &[u8]) -> Result<Fields, String> {
     let (f, Message::Unknown(_)) = message(given.number("kind"), bytes)? else { unreachable!() };
     Ok(f)
@@ -383,6 +395,7 @@ fn message_samples() -> Vec<Sample> {
             kind(3).with("reason", 1).with("min", 1).with("max", 2),
         ),
         Sample::new("REFUSE", "no encoding in common", kind(3).with("reason", 2).with("encodings", 2)),
+        Sample::new("REFUSE", "a flood of inputs", kind(3).with("reason", 3)),
         Sample::new("CHUNK_ENTER", "west", kind(4).with("cx", -1).with("cz", 2)),
         Sample::new(
             "CHUNK_UNAVAILABLE",
@@ -396,11 +409,19 @@ fn message_samples() -> Vec<Sample> {
         ),
         Sample::new("CHUNK_FORGET", "version 3", chunk(kind(6)).with("version", 3)),
         Sample::new("CHUNK_REQUEST", "a chunk of the ring", chunk(kind(7))),
+        Sample::new(
+            "CHUNK_HAVE",
+            "from an earlier session",
+            chunk(kind(8)).with("content_hash", 0xfedc_ba98_7654_3210_u64),
+        ),
+        Sample::new("CHUNK_KNOWN", "version 3", chunk(kind(9)).with("version", 3)),
         Sample::new("unknown message", "to be ignored", kind(200)),
         refused("HELLO", "a byte short", &[1, 0, 1, 0, 2, 0, 0, 0, 0]),
         refused("WELCOME", "empty", &[]),
         refused("REFUSE", "a reason that is none", &[9, 0, 0, 0, 0]),
         refused("CHUNK_ENTER", "two bytes short", &[0; 6]),
+        refused("CHUNK_HAVE", "without a byte of its hash", &[0; 19]),
+        refused("CHUNK_KNOWN", "without its version", &[0; 12]),
         refused("CHUNK_REQUEST", "without its last coordinate", &[0; 8]),
     ]
 }

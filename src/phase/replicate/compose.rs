@@ -16,7 +16,7 @@ use super::urgency::{Urgencies, distance_squared};
 use crate::replicas::Replicas;
 use crate::rules::Rules;
 use crate::session::Session;
-use crate::snapshots::{SentSnapshots, Told};
+use crate::snapshots::{Lists, Sent, SentSnapshots, TOLD_INDEX_MAX, Told};
 
 /// Bits that a snapshot needs beside its entities: the head, the own mover, all doors, the ends of its lists.
 const FRAME_BITS: usize = 8 * 80;
@@ -54,6 +54,7 @@ pub struct Composer {
     here: Vec<u32>,
     changes: Vec<Change>,
     urgencies: Urgencies,
+    lists: Lists,
 }
 
 /// What the client has, against what is.
@@ -83,6 +84,7 @@ impl Default for Composer {
             here: Vec::new(),
             changes: Vec::new(),
             urgencies: Urgencies::default(),
+            lists: Lists::default(),
         }
     }
 }
@@ -92,11 +94,11 @@ impl Composer {
     pub fn compose(&mut self, around: &Around<'_>, session: &mut Session) -> Composed<'_> {
         self.look_around(around, session);
         let now = around.tick;
-        let mut list = session.snapshots.list();
-        let baseline = session.snapshots.baseline(now);
+        session.snapshots.trim(now, &mut self.lists);
+        let baseline = session.snapshots.baseline();
         let (base_tick, base_own, base_doors) =
             baseline.map_or((None, OwnState::default(), [0; 9]), |b| (Some(b.tick), b.own, b.open_doors));
-        self.compare(around, baseline.map_or(&[], |b| &b.told), base_tick);
+        self.compare(around, baseline.map_or((&[], 0), |b| (&b.told, b.tick)));
         let left_out = self.choose(around, session);
         let head = Head {
             tick: now as u32,
@@ -111,6 +113,7 @@ impl Composer {
         write_known(&mut encoder, around, &self.changes);
         write_entered(&mut encoder, around, &self.changes);
         let bytes = encoder.finish();
+        let mut list = self.lists.take();
         remember(&self.changes, now, &mut list);
         session.snapshots.push(now, around.own, around.open_doors, list);
         Composed { body: &self.body[..bytes], is_full: base_tick.is_none(), left_out }
@@ -121,7 +124,8 @@ impl Composer {
         self.here.clear();
         for place in session.view.ring() {
             if let Some(cell) = around.replicas.cell(place.coord) {
-                self.here.extend(cell.indices().iter().filter(|index| Some(**index) != around.own_index));
+                let others = cell.indices().iter().copied();
+                self.here.extend(others.filter(|i| Some(*i) != around.own_index && *i <= TOLD_INDEX_MAX));
             }
         }
         if self.here.len() > ENTITIES_PER_SNAPSHOT_MAX {
@@ -137,15 +141,15 @@ impl Composer {
 
     /// Lays what the client has beside what is: one entry for each index of either, two where an index has another
     /// entity now, ascending.
-    fn compare(&mut self, around: &Around<'_>, told: &[Told], base_tick: Option<u64>) {
+    fn compare(&mut self, around: &Around<'_>, (told, base_tick): (&[Told], u64)) {
         self.changes.clear();
         let mut here = self.here.iter().copied().peekable();
-        for &Told { index, as_of } in told {
+        for told in told {
+            let (index, as_of) = (told.index(), told.as_of(base_tick));
             while let Some(new) = here.next_if(|new| *new < index) {
                 self.changes.push(entered(around, new));
             }
             let is_here = here.next_if(|other| *other == index).is_some();
-            let as_of = widen(as_of, around.tick);
             let change = if is_here { known(around, index, as_of, base_tick) } else { None };
             match change {
                 Some(change) => self.changes.push(change),
@@ -180,13 +184,13 @@ impl Composer {
 }
 
 /// An entity that both know; `None` where what the client has is no longer known, or is another entity.
-fn known(around: &Around<'_>, index: u32, as_of: u64, base_tick: Option<u64>) -> Option<Change> {
+fn known(around: &Around<'_>, index: u32, as_of: u64, base_tick: u64) -> Option<Change> {
     let replica = around.replicas.get(index).filter(|replica| replica.born <= as_of)?;
     if replica.changed_in <= as_of {
         return Some(Change { index, as_of: Some(as_of), kind: Kind::Same, bits: MENTION_BITS, told: true });
     }
     let base = around.replicas.state_in(around.tick, as_of, index)?;
-    let age = around.tick - base_tick?;
+    let age = around.tick - base_tick;
     let bits = changed_bits(around.rules.tick_rate_hz as u16, age as u32, base, &replica.state);
     Some(Change { index, as_of: Some(as_of), kind: Kind::Changed, bits, told: false })
 }
@@ -232,21 +236,16 @@ fn remember(changes: &[Change], now: u64, list: &mut Vec<Told>) {
             Kind::Changed => change.as_of.unwrap_or(now),
             Kind::Entered | Kind::Gone => continue,
         };
-        list.push(Told { index: change.index, as_of: as_of as u32 });
+        list.push(Told::new(now, change.index, as_of));
     }
-}
-
-/// The tick nearest before `now` with these low bits.
-fn widen(low: u32, now: u64) -> u64 {
-    now - u64::from((now as u32).wrapping_sub(low))
 }
 
 fn lead_half_ms(lead_us: Option<i64>) -> i8 {
     lead_us.map_or(0, |us| us.div_euclid(500).clamp(i8::MIN.into(), i8::MAX.into()) as i8)
 }
 
-/// What the client of these snapshots has, for tests and for who looks at a session from outside.
-pub(super) fn last_told(snapshots: &SentSnapshots, index: u32) -> Option<u32> {
-    let told = &snapshots.newest()?.told;
-    told.binary_search_by_key(&index, |t| t.index).ok().map(|at| told[at].as_of)
+/// The tick whose state of an entity was last sent.
+pub(super) fn last_told(snapshots: &SentSnapshots, index: u32) -> Option<u64> {
+    let Sent { tick, told, .. } = snapshots.newest()?;
+    told.binary_search_by_key(&index, |t| t.index()).ok().map(|at| told[at].as_of(*tick))
 }

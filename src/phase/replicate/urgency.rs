@@ -77,7 +77,7 @@ impl Urgencies {
             // It is on its way already. Left out now, it would leave the client again and come back.
             return u64::MAX;
         }
-        let waited = last.map_or(ENTERED_TICKS, |as_of| u64::from((around.tick as u32).wrapping_sub(as_of)));
+        let waited = last.map_or(ENTERED_TICKS, |as_of| around.tick - as_of);
         let distance = distance_squared(&around.own, &replica.state).isqrt() / PLACE_PER_UNIT;
         let sensed = distance <= HEARING_UNITS || self.sees(session, &replica.state);
         let weight = if sensed { SENSED_WEIGHT } else { 1 };
