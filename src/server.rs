@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mio::Waker;
+use ninefold_protocol::chunk::warm_up_parity;
 use ninefold_protocol::connection::{DEVELOPMENT_KEY, ServerConfig};
 use ninefold_protocol::time::Duration;
 use ninefold_world::{ChunkCoord, Generator};
@@ -108,6 +109,8 @@ impl Server {
     /// Starts the threads. Clients can connect when this returns.
     pub fn start(config: &Config, generator: Arc<dyn Generator>) -> Result<Server, StartError> {
         let clock = Monotonic::start();
+        // No tick shall pay for the code's tables.
+        warm_up_parity();
         let unix_s_at_origin = unix_s();
         let private_key = private_key(config)?;
         let bound = BoundUdp::bind(config.listen, config.socket_buffer_bytes as usize)

@@ -79,7 +79,7 @@ fn send_fragment(
 ) {
     let mut buffer = [0; PACKET_BYTES_MAX];
     let sending = &session.view.sendings()[pick.sending];
-    let (header, tail) = sending.fragmenter.fragment(pick.index);
+    let (header, tail) = sending.fragment(pick.index);
     let token = Token { sending: sending.id, index: pick.index };
     let due = session.link.departure(now);
     let at = match session.connection.carrier {

@@ -14,7 +14,8 @@ use ninefold::telemetry::TickTimes;
 use ninefold::tick::Tick;
 use ninefold_client::protocol::chunk::{Outcome, Reassembly};
 use ninefold_client::protocol::frame::{
-    ChunkKey, ENCODING_BSP_BIT, Fragment, Hello, Input, Message, PROTOCOL_VERSION, Positions, kind,
+    ChunkKey, ENCODING_BSP_BIT, Fragment, Hello, Input, Message, PROTOCOL_VERSION, ParityFragment, Positions,
+    is_parity, kind,
 };
 use ninefold_client::protocol::limits::{PACKET_BYTES_MAX, REASSEMBLY_BYTES_MAX};
 use ninefold_client::protocol::link::{Link, LinkError};
@@ -59,7 +60,7 @@ impl Workshop for Padded {
         {
             let mut bytes = made.encoded.bsp.to_vec();
             bytes.resize(self.bytes_min, 0);
-            made.encoded = Encoded { bsp: bytes.into(), recipe: None };
+            made.encoded = Encoded::new(bytes.into(), None);
         }
         Some(report)
     }
@@ -80,6 +81,8 @@ pub struct Puppet {
     pub wish: (i16, i16),
     /// Encoded chunks that came whole, by key, with their version.
     pub chunks: BTreeMap<ChunkKey, (u32, Vec<u8>)>,
+    /// When chunks became whole.
+    pub whole: Vec<(ChunkKey, Instant)>,
     /// Fragments that came, of any chunk.
     pub fragments: Vec<(ChunkKey, u16)>,
     /// Reliable messages, in the order in which they came.
@@ -192,6 +195,7 @@ impl Stage {
             link,
             wish: (0, 0),
             chunks: BTreeMap::new(),
+            whole: Vec::new(),
             fragments: Vec::new(),
             messages: Vec::new(),
             position: None,
@@ -324,12 +328,21 @@ impl Puppet {
         let mut fragment_of = None;
         for (kind, body) in frames {
             match kind {
+                kind::FRAGMENT if is_parity(body) => {
+                    let parity = ParityFragment::parse(body).unwrap();
+                    fragment_of = Some(parity.key);
+                    if self.misses(parity.key, parity.version) {
+                        let outcome = self.reassembly.handle_parity(now, &parity);
+                        self.assembled(now, outcome);
+                    }
+                }
                 kind::FRAGMENT => {
                     let fragment = Fragment::parse(body).unwrap();
                     fragment_of = Some(fragment.key);
                     self.fragments.push((fragment.key, fragment.index));
-                    if let Outcome::Complete(whole) = self.reassembly.handle(now, &fragment) {
-                        self.chunks.insert(whole.key, (whole.version, whole.bytes));
+                    if self.misses(fragment.key, fragment.version) {
+                        let outcome = self.reassembly.handle(now, &fragment);
+                        self.assembled(now, outcome);
                     }
                 }
                 kind::POSITIONS => {
@@ -349,6 +362,17 @@ impl Puppet {
             self.messages.push(Message::decode(&raw).unwrap());
         }
         while self.link.poll_outcome().is_some() {}
+    }
+
+    fn misses(&self, key: ChunkKey, version: u32) -> bool {
+        self.chunks.get(&key).is_none_or(|(here, _)| *here < version)
+    }
+
+    fn assembled(&mut self, now: Instant, outcome: Outcome) {
+        if let Outcome::Complete(whole) = outcome {
+            self.whole.push((whole.key, now));
+            self.chunks.insert(whole.key, (whole.version, whole.bytes));
+        }
     }
 
     /// The last chunk that it was told to stand in.

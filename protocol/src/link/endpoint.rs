@@ -161,6 +161,11 @@ impl<T> Link<T> {
         self.flow.stats()
     }
 
+    /// Of a thousand packets of the last seconds, so many were lost: what repair has to expect.
+    pub fn loss_permille(&self) -> u32 {
+        self.flow.loss_permille()
+    }
+
     /// What congestion control allows to be planned for the time from now to `until`. It is the owner's to keep
     /// to it: what must not wait goes out all the same, and the rest later.
     pub fn budget(&self, now: Instant, until: Instant) -> Budget {
