@@ -3,7 +3,8 @@
 //! It is whole once so many different fragments were acknowledged as it has, parity among them. So much is kept
 //! under way that this is to be expected: as much as is still missing, and on a line that loses a margin that
 //! its loss asks for ([`parity_for_loss`]). What was lost is made up for with fresh parity, whichever it was; the
-//! very fragments go out again only when there is no more of that. A chunk of one fragment has copies of it for parity:
+//! very fragments go out again only when there is no more of that. Losses come in bursts: a margin that did not suffice
+//! is doubled, and when nothing is heard of what should have been answered, a margin's worth is taken for lost. A chunk of one fragment has copies of it for parity:
 //! they are shorter and need no work.
 //!
 //! What a packet carried is known again by a [`Token`]; a token of an earlier sending of the same chunk is told
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use ninefold_protocol::chunk::{Fragmenter, parity_for_loss, parity_max};
 use ninefold_protocol::frame::FragmentHeader;
 use ninefold_protocol::limits::{FRAGMENT_PAYLOAD_BYTES, FRAGMENTS_PER_CHUNK_MAX, PARITY_PER_CHUNK_MAX};
+use ninefold_protocol::time::{Duration, Instant};
 use ninefold_world::ChunkCoord;
 
 use crate::chunk::{ParityBench, SharedParity};
@@ -43,6 +45,12 @@ pub struct Sending {
     /// What was sent is in one of these, or under way.
     lost: FragmentSet,
     acked: FragmentSet,
+    /// How many are taken for lost, though nobody has said so.
+    suspected: usize,
+    /// More was lost than the margin covered.
+    is_short: bool,
+    /// When the last fragment was picked.
+    picked_at: Instant,
 }
 
 /// A fragment that was picked to be sent.
@@ -60,7 +68,19 @@ impl Sending {
     /// Nothing of the chunk was sent yet.
     pub fn new(id: u32, coord: ChunkCoord, fragmenter: Fragmenter, parity: SharedParity) -> Self {
         let (lost, acked) = (FragmentSet::default(), FragmentSet::default());
-        Sending { id, coord, fragmenter, parity, next: 0, parity_next: 0, lost, acked }
+        Sending {
+            id,
+            coord,
+            fragmenter,
+            parity,
+            next: 0,
+            parity_next: 0,
+            lost,
+            acked,
+            suspected: 0,
+            is_short: false,
+            picked_at: Instant::ZERO,
+        }
     }
 
     /// Fragments that wait to be sent to a client whose line loses so much; 0 leaves the margin out.
@@ -73,11 +93,31 @@ impl Sending {
     fn beyond_own(&self, loss_permille: u32) -> usize {
         let missing = self.fragmenter.count().saturating_sub(self.acked.len() as u16);
         let margin = usize::from(parity_for_loss(loss_permille, missing));
-        (margin + self.lost.len()).saturating_sub(self.parity_next.into())
+        let margin = if self.is_short { margin * 2 } else { margin };
+        (margin + self.lost.len().max(self.suspected)).saturating_sub(self.parity_next.into())
+    }
+
+    /// Takes a margin's worth for lost if all was sent and what was sent last should have been answered within
+    /// `answer_max`.
+    pub fn suspect_overdue(&mut self, now: Instant, answer_max: Duration, loss_permille: u32) {
+        if self.picked_at + answer_max > now || self.waiting(loss_permille) > 0 {
+            return;
+        }
+        let missing = self.fragmenter.count().saturating_sub(self.acked.len() as u16);
+        let more = parity_for_loss(loss_permille, missing);
+        self.suspected = self.lost.len().max(self.suspected) + usize::from(more);
     }
 
     /// Picks the next fragment and marks it as sent. Parity that `bench` has no time to make waits.
-    pub fn pick(&mut self, loss_permille: u32, bench: &mut ParityBench) -> Option<Picked> {
+    pub fn pick(&mut self, now: Instant, loss_permille: u32, bench: &mut ParityBench) -> Option<Picked> {
+        let picked = self.next_pick(loss_permille, bench);
+        if picked.is_some() {
+            self.picked_at = now;
+        }
+        picked
+    }
+
+    fn next_pick(&mut self, loss_permille: u32, bench: &mut ParityBench) -> Option<Picked> {
         let count = self.fragmenter.count();
         if self.next < count {
             self.next += 1;
@@ -86,7 +126,7 @@ impl Sending {
         if self.beyond_own(loss_permille) == 0 {
             return None;
         }
-        let again = self.lost.len() > 0;
+        let again = self.lost.len().max(self.suspected) > 0;
         if self.parity_next < parity_max(count) {
             if count > 1 && !bench.ensure(self.coord, &self.fragmenter, &self.parity) {
                 return None;
@@ -132,6 +172,8 @@ impl Sending {
         debug_assert!(self.was_sent(index), "what was never sent cannot be lost");
         if !self.acked.contains(index) {
             self.lost.insert(index);
+            let parity = usize::from(self.parity_next);
+            self.is_short |= parity > 0 && self.lost.len() > parity;
         }
     }
 
@@ -194,6 +236,7 @@ mod tests {
 
     const CLEAN: u32 = 0;
     const LOSSY: u32 = 50;
+    const NOW: Instant = Instant::ZERO;
 
     fn sending_of(bytes: usize) -> Sending {
         let key = ChunkKey { cx: 0, cy: 0, cz: 0 };
@@ -216,7 +259,7 @@ mod tests {
         let mut bench = bench();
         let waiting = sending.waiting(loss_permille);
         let picked: Vec<Picked> =
-            std::iter::from_fn(|| sending.pick(loss_permille, &mut bench)).take(1_000).collect();
+            std::iter::from_fn(|| sending.pick(NOW, loss_permille, &mut bench)).take(1_000).collect();
         assert_eq!(picked.len(), waiting);
         assert!(picked.iter().all(|p| p.is_parity == (p.index >= sending.fragmenter.count())));
         picked.into_iter().map(|p| (p.index, p.again)).collect()
@@ -253,6 +296,37 @@ mod tests {
         }
         assert_eq!(s.parity_acked(), 5);
         assert_eq!(s.waiting(LOSSY), 0);
+    }
+
+    #[test]
+    fn a_margin_that_did_not_suffice_is_doubled() {
+        let mut s = sending(29);
+        picks(&mut s, LOSSY);
+        (0..5).for_each(|lost| s.on_lost(lost));
+        // As if nothing were lost beyond the margin: a new margin for the 24 that are missing of 29.
+        (5..10).for_each(|index| assert!(!s.on_acked(index)));
+        assert_eq!(picks(&mut s, LOSSY).len(), 5);
+        (10..16).for_each(|lost| s.on_lost(lost));
+        assert_eq!(picks(&mut s, LOSSY).len(), 11 + 2 * 5 - 10);
+    }
+
+    #[test]
+    fn silence_where_an_answer_is_due_is_taken_for_a_loss_once() {
+        let mut s = sending(3);
+        assert_eq!(picks(&mut s, LOSSY).len(), 3 + 2);
+        let answer_max = Duration::from_ms(80);
+        s.suspect_overdue(NOW + Duration::from_ms(79), answer_max, LOSSY);
+        assert_eq!(s.waiting(LOSSY), 0);
+        s.suspect_overdue(NOW + answer_max, answer_max, LOSSY);
+        assert_eq!(picks(&mut s, LOSSY), [(5, true), (6, true)]);
+        // What is lost then was suspected already.
+        (0..2).for_each(|lost| s.on_lost(lost));
+        assert_eq!(s.waiting(LOSSY), 0);
+        // A clean line's answers are waited for.
+        let mut s = sending(3);
+        picks(&mut s, CLEAN);
+        s.suspect_overdue(NOW + Duration::from_secs(9), answer_max, CLEAN);
+        assert_eq!(s.waiting(CLEAN), 0);
     }
 
     #[test]
@@ -299,9 +373,9 @@ mod tests {
         let mut s = sending(3);
         let mut busy = ParityBench::default();
         for _ in 0..3 {
-            assert!(s.pick(LOSSY, &mut busy).is_some());
+            assert!(s.pick(NOW, LOSSY, &mut busy).is_some());
         }
-        assert_eq!((s.pick(LOSSY, &mut busy), s.waiting(LOSSY)), (None, 2));
+        assert_eq!((s.pick(NOW, LOSSY, &mut busy), s.waiting(LOSSY)), (None, 2));
         assert_eq!(picks(&mut s, LOSSY), [(3, false), (4, false)]);
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use ninefold_protocol::chunk::Fragmenter;
 use ninefold_protocol::frame::ChunkKey;
+use ninefold_protocol::time::{Duration, Instant};
 use ninefold_world::{CHUNK_KIND_BSP, Chunk, ChunkCoord, ENCODING_BSP, ENCODING_RECIPE, Topology};
 use smallvec::SmallVec;
 
@@ -260,6 +261,13 @@ impl View {
         &mut self.sendings[at]
     }
 
+    /// Takes something for lost of each chunk whose last fragment was not answered within `answer_max`.
+    pub fn suspect_overdue(&mut self, now: Instant, answer_max: Duration, loss_permille: u32) {
+        for sending in &mut self.sendings {
+            sending.suspect_overdue(now, answer_max, loss_permille);
+        }
+    }
+
     /// Whether any fragment waits to be sent over a line that loses so much.
     pub fn has_waiting(&self, loss_permille: u32) -> bool {
         self.sendings.iter().any(|s| s.waiting(loss_permille) > 0)
@@ -298,7 +306,6 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use ninefold_protocol::limits::FRAGMENT_PAYLOAD_BYTES;
-    use ninefold_protocol::time::Duration;
 
     use crate::chunk::{Encoded, Made, ParityBench};
 
@@ -328,7 +335,7 @@ mod tests {
         let mut bench = ParityBench::default();
         for at in 0..view.sendings().len() {
             let sending = view.sending_mut(at);
-            while let Some(picked) = sending.pick(0, &mut bench) {
+            while let Some(picked) = sending.pick(Instant::ZERO, 0, &mut bench) {
                 tokens.push(Token { sending: sending.id, index: picked.index });
             }
         }
@@ -362,9 +369,9 @@ mod tests {
         view.on_ready(&ready(EAST, 1));
         let of_here = [0, 1].map(|index| Token { sending: view.sendings()[0].id, index });
         let mut bench = ParityBench::default();
-        view.sending_mut(0).pick(0, &mut bench);
-        view.sending_mut(0).pick(0, &mut bench);
-        view.sending_mut(1).pick(0, &mut bench); // EAST is sent by half
+        view.sending_mut(0).pick(Instant::ZERO, 0, &mut bench);
+        view.sending_mut(0).pick(Instant::ZERO, 0, &mut bench);
+        view.sending_mut(1).pick(Instant::ZERO, 0, &mut bench); // EAST is sent by half
         view.enter(Topology::Plane, ChunkCoord { cx: -5, cz: 0 });
         assert_eq!(view.sendings().iter().map(|s| s.coord).collect::<Vec<_>>(), [HERE]);
         assert_eq!(view.on_acked(of_here[0]), Acked::Nothing);

@@ -33,6 +33,9 @@ const PACKET_BYTES: u64 = PACKET_BYTES_MAX as u64;
 /// What a tick's acknowledgement and frame headers take, which go out before any fragment.
 const CONTROL_RESERVE_BYTES: usize = PACKET_HEADER_BYTES + 2 * FRAME_HEADER_BYTES + ACK_BYTES_MIN;
 
+/// What an answer takes beside the round trip: fragments wait to leave, and answers for either side's tick.
+const ANSWER_TICKS: u64 = 2;
+
 /// Picks fragments. `rooms` is how many packets each carrier takes beside one for each client.
 pub fn stream(
     now: Instant,
@@ -50,6 +53,10 @@ pub fn stream(
         let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
         let start = picks.len();
         let loss_permille = session.link.loss_permille();
+        if loss_permille > 0 {
+            let answer_max = session.link.rtt().smoothed() + rules.period().scaled(ANSWER_TICKS, 1);
+            session.view.suspect_overdue(now, answer_max, loss_permille);
+        }
         if session.view.has_waiting(loss_permille) {
             let until = now + rules.period();
             let first = CONTROL_RESERVE_BYTES + planned.positions.len();
@@ -58,7 +65,7 @@ pub fn stream(
             let in_flight_left = rules.in_flight_bytes_max.saturating_sub(session.link.bytes_in_flight());
             let room = session.carrier_room.min(*rooms.of(session.connection));
             let packets_max = room.min(in_flight_left / PACKET_BYTES_MAX);
-            let mut picking = Picking { budget, packets_max, picks, parity, counters };
+            let mut picking = Picking { now, budget, packets_max, picks, parity, counters };
             picking.pick_for(rules, session, loss_permille);
             budget = picking.budget;
             // Ceilings and a carrier without room say nothing of the line.
@@ -78,6 +85,7 @@ pub fn stream(
 
 /// Picking for one client.
 struct Picking<'p> {
+    now: Instant,
     budget: Budget,
     /// What the carrier takes, and what may still be unacknowledged.
     packets_max: usize,
@@ -111,7 +119,7 @@ impl Picking<'_> {
     fn pick(&mut self, at: usize, sending: &mut Sending, ceiling: usize, loss_permille: u32) -> usize {
         let mut picked = 0;
         while picked < ceiling && self.packets_max > 0 && self.budget.allows(PACKET_BYTES) {
-            let Some(fragment) = sending.pick(loss_permille, self.parity) else { break };
+            let Some(fragment) = sending.pick(self.now, loss_permille, self.parity) else { break };
             self.picks.push(Pick { sending: at, index: fragment.index });
             self.budget.spend(packet_bytes(sending, fragment.index) as u64);
             self.packets_max -= 1;
