@@ -26,6 +26,8 @@ use ninefold_netem::{Link as Line, Profile};
 /// A packet that came.
 #[derive(Debug, Clone, Copy)]
 pub struct Came {
+    /// The packet's number.
+    pub number: u32,
     pub left_us: u64,
     pub came_us: u64,
     pub bytes: u64,
@@ -356,7 +358,8 @@ impl Puppet {
         }
         if self.records {
             let (left_us, bytes) = (parcel.left_us, parcel.packet.len() as u64);
-            self.came.push(Came { left_us, came_us: now.as_us(), bytes, fragment_of });
+            let number = u32::from_le_bytes(*parcel.packet.first_chunk().expect("it was parsed"));
+            self.came.push(Came { number, left_us, came_us: now.as_us(), bytes, fragment_of });
         }
         while let Some(raw) = self.link.poll_message() {
             self.messages.push(Message::decode(&raw).unwrap());
