@@ -1,7 +1,9 @@
 //! The numbers that the tick goes by, taken from the configuration once.
 
-use ninefold_protocol::link::congestion::CongestionConfig;
+use ninefold_protocol::link::congestion::{CongestionConfig, Mode};
 use ninefold_protocol::time::Duration;
+
+use crate::carrier::Carrier;
 
 /// What the tick may do and how much of it.
 #[derive(Debug, Clone)]
@@ -44,6 +46,15 @@ pub const POSITIONS_IDLE_TICKS: u64 = 15;
 pub const LEAVE_AFTER: Duration = Duration::from_ms(500);
 
 impl Rules {
+    /// How a client's share of its line is found by the link. QUIC has the same below the link, and two of them
+    /// would only wait for each other: there the link keeps to the ceiling alone.
+    pub fn congestion_on(&self, carrier: Carrier) -> CongestionConfig {
+        match carrier {
+            Carrier::Udp => self.congestion,
+            Carrier::Quic => CongestionConfig { mode: Mode::Fixed, ..self.congestion },
+        }
+    }
+
     /// The time of one tick, rounded down to a microsecond.
     pub fn period(&self) -> Duration {
         Duration::from_us(1_000_000 / u64::from(self.tick_rate_hz))

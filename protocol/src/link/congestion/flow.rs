@@ -190,12 +190,22 @@ impl Flow {
         } else if in_flight_bytes > 0 && !self.silent {
             let wait = probe_timeout.scaled(SILENCE_PROBE_TIMEOUTS, 1);
             if now.since(self.heard_at) >= wait {
-                self.silent = true;
-                self.restarted_at = now;
-                self.delivery.on_app_limited(in_flight_bytes);
-                self.controller.on_silence(now);
+                self.start_again(now, in_flight_bytes);
             }
         }
+    }
+
+    /// Nothing was heard for long, or all of a long time was lost: what was known of the line is worth nothing any more.
+    pub fn start_again(&mut self, now: Instant, in_flight_bytes: u64) {
+        self.silent = true;
+        self.restarted_at = now;
+        self.delivery.on_app_limited(in_flight_bytes);
+        self.controller.on_silence(now);
+    }
+
+    /// Bytes that may be in flight.
+    pub fn window_bytes(&self) -> u64 {
+        self.controller.window_bytes()
     }
 
     /// What is known, to be shown.
