@@ -78,7 +78,7 @@ fn dependencies_point_one_way() {
         ("netem", &[]),
         ("client", &["ninefold-protocol", "ninefold-world"]),
         (".", &["ninefold-protocol", "ninefold-world"]),
-        ("client-sim", &["ninefold", "ninefold-client"]),
+        ("client-sim", &["ninefold", "ninefold-client", "ninefold-netem"]),
     ];
     for (folder, allowed) in allowed {
         let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();

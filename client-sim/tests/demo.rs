@@ -1,12 +1,13 @@
 //! The whole system over real sockets: a server, many clients, a verdict.
 
+use ninefold_netem::Path;
 use ninefold_sim::demo::Demo;
 use ninefold_sim::report::verdict;
 use ninefold_sim::swarm::Carrier;
 
 fn demo(clients: usize, seconds: u64, seed: u64, speed: u32) -> Demo {
     let carrier = Carrier::Udp;
-    Demo { clients, carrier, seconds, seed, speed, threads: 2, json: None, quiet: true }
+    Demo { clients, carrier, line: None, seconds, seed, speed, threads: 2, json: None, quiet: true }
 }
 
 #[test]
@@ -31,6 +32,27 @@ fn clients_on_both_carriers_walk_in_one_world_and_see_the_same() {
 }
 
 #[test]
+fn over_an_emulated_line_everybody_plays_and_only_later() {
+    for carrier in [Carrier::Udp, Carrier::Mixed] {
+        let demo = |line| Demo { carrier, line, ..demo(20, 4, 9, 320) }.run().unwrap();
+        let near = demo(None);
+        let far = demo(Some(Path::named("lte").unwrap()));
+        assert_eq!(verdict(&far), Vec::<String>::new(), "{carrier}");
+        assert_eq!((far.join_ms.count, far.line), (20, Some("lte")));
+        // Two round trips of 50 ms and more until it is in, and one for the chunk.
+        let (near_ms, far_ms) = (near.join_ms.p50, far.join_ms.p50);
+        assert!(far_ms > near_ms + 120.0 && far_ms < 1_000.0, "{carrier}: {near_ms} and {far_ms} ms");
+    }
+}
+
+#[test]
+fn a_line_that_loses_costs_no_chunk_and_nobody() {
+    let report = Demo { line: Path::named("bad"), ..demo(20, 6, 9, 320) }.run().unwrap();
+    assert_eq!((report.clients_lost, report.chunks_hash_failed, report.join_ms.count), (0, 0, 20));
+    assert!(report.chunks_delivered >= 20 * 9 && report.fragments_resent > 0);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_world() {
     // At this speed nobody gets out of its spawn chunk: the chunks that are seen follow from the seed alone.
     let hash = |seed| demo(20, 1, seed, 1).run().unwrap().world_hash;
@@ -48,6 +70,7 @@ fn the_json_report_has_the_promised_fields() {
     std::fs::remove_file(path).unwrap();
     for field in [
         "clients",
+        "line",
         "seconds",
         "tick_rate_hz",
         "ticks",
