@@ -17,7 +17,7 @@ fn a_quic_client_gets_its_ring_every_chunk_is_right_and_it_walks() {
     let config = config_with_quic();
     let server = start(&config);
     let mut players = [Player::join_quic(&server, &config, 1)];
-    until("the ring is whole", 5, &mut players, |p| p[0].has_ring());
+    until("the ring is whole", 5, &mut players, |p| p[0].has_ring() && p[0].position().is_some());
     let world = BspWorld::new(config.world_seed);
     for &coord in players[0].client.ring().coords() {
         let chunk = players[0].client.chunk(coord).unwrap();
@@ -53,21 +53,21 @@ fn udp_and_quic_clients_see_each_other() {
         Player::join_quic(&server, &config, 2),
         Player::join_quic(&server, &config, 3),
     ];
-    until("each sees the others", 5, &mut players, |p| p.iter().all(|p| p.client.others().len() == 2));
+    until("each sees the others", 5, &mut players, |p| p.iter().all(|p| p.others().len() == 2));
     for mover in 0..3 {
         players[mover].wish = (if mover == 1 { -1.0 } else { 1.0 }, 0.3);
         pass(20, &mut players);
         players[mover].wish = (0.0, 0.0);
         until("all agree on where it is", 5, &mut players, |p| {
-            let own = p[mover].client.position().unwrap();
-            let seen = |p: &Player| p.client.others().iter().any(|o| o.1.position == own);
+            let own = p[mover].own_place().unwrap();
+            let seen = |p: &Player| p.others().contains(&own);
             p.iter().enumerate().all(|(at, p)| at == mover || seen(p))
         });
     }
     // One of each kind goes; who stays sees that.
     players[0].leave();
     players[1].leave();
-    until("the last one is alone", 5, &mut players[2..], |p| p[0].client.others().is_empty());
+    until("the last one is alone", 5, &mut players[2..], |p| p[0].others().is_empty());
     server.stop().unwrap();
 }
 
@@ -253,7 +253,7 @@ fn a_client_of_another_version_is_refused_and_its_connection_closed() {
     let (_endpoint, connection) = join(&server, &token(&server, &config, 1)).unwrap();
     let (mut link, mut buffer) = (Link::<()>::new(Instant::ZERO), [0; 1_200]);
     let (version_min, version_max) = (98, 99);
-    let hello = Hello { version_min, version_max, encodings: ENCODING_BSP_BIT, cache_chunks: 9 };
+    let hello = Hello { version_min, version_max, encodings: ENCODING_BSP_BIT, cache_chunks: 9, offers: 0 };
     link.send_message(&Message::Hello(hello)).unwrap();
     let mut refused = None;
     let mut now = Instant::ZERO;
@@ -274,7 +274,7 @@ fn a_client_of_another_version_is_refused_and_its_connection_closed() {
         }
     });
     assert_eq!(reason(&error), CloseReason::Ended);
-    assert_eq!(refused, Some(Message::Refuse(RefuseReason::Version { min: 1, max: 1 })));
+    assert_eq!(refused, Some(Message::Refuse(RefuseReason::Version { min: 2, max: 2 })));
     let summary = server.stop().unwrap();
     assert_eq!((summary.quic.unwrap().closed_by_tick, summary.tick.counters.clients_refused), (1, 1));
     assert_eq!(summary.tick.counters.arrivals_stale, 0);

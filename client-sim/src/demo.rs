@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow};
@@ -15,6 +16,7 @@ use ninefold_client::protocol::connection::{ConnectToken, DEVELOPMENT_KEY, Exten
 use ninefold_client::protocol::time::Duration;
 use ninefold_netem::Path;
 
+use crate::capture::Capture;
 use crate::line::{BoundLine, Line};
 use crate::report::Report;
 use crate::swarm::{Carrier, Figures, Swarm, SwarmPlan};
@@ -49,6 +51,8 @@ pub struct Demo {
     pub threads: usize,
     /// Where to write the report.
     pub json: Option<PathBuf>,
+    /// Where to write the datagrams of UDP clients, and beside it (with `.keys` behind its name) their keys.
+    pub capture: Option<PathBuf>,
     /// No progress.
     pub quiet: bool,
 }
@@ -63,10 +67,11 @@ impl Demo {
         let lines = self.serve_lines(lines, &server, clock)?;
         let address = lines.first().map_or(server.address(), |(address, _)| *address);
         let quic = server.quic().map(|(own, who)| (lines.get(1).map_or(own, |(address, _)| *address), who));
-        let plan = SwarmPlan {
+        let mut plan = SwarmPlan {
             carrier: self.carrier,
             server: address,
             quic,
+            capture: None,
             tokens: self.tokens(&config, address)?,
             threads: self.threads,
             ramp: Duration::from_secs(1).scaled(self.clients as u64, CLIENTS_PER_SECOND),
@@ -75,11 +80,19 @@ impl Demo {
             cache_chunks_max: CACHE_CHUNKS,
             unix_s_at_origin: unix_s(),
         };
+        if let Some(path) = &self.capture {
+            let capture = Capture::create(path, plan.unix_s_at_origin, &plan.tokens);
+            let capture = capture.with_context(|| format!("cannot write {}", path.display()))?;
+            plan.capture = Some(Arc::new(capture));
+        }
         let swarm = Swarm::start(&plan, clock).context("cannot start the clients")?;
         self.watch(&server, &swarm, clock, plan.ramp);
         let figures = swarm.stop().context("the clients' sockets failed")?;
         for (_, line) in lines {
             line.stop().context("the emulated line failed")?;
+        }
+        if let Some(capture) = plan.capture.take() {
+            capture.finish().context("the capture could not be written")?;
         }
         let summary = server.stop()?;
         let report = self.report(&config, &summary, figures);

@@ -54,6 +54,10 @@ enum Command {
         /// Threads for the clients.
         #[arg(long, default_value_t = 2, value_parser = value_parser!(u32).range(1..=64))]
         threads: u32,
+        /// Write the datagrams of UDP clients to this file for Wireshark and tools/ninefold.lua, and their keys
+        /// beside it, to the same name with ".keys" behind it. Two gigabytes at most.
+        #[arg(long, value_name = "FILE")]
+        capture: Option<PathBuf>,
         /// No progress, only the report.
         #[arg(long)]
         quiet: bool,
@@ -61,14 +65,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Command::Demo { clients, carrier, line, seconds, seed, speed, json, threads, quiet } =
+    let Command::Demo { clients, carrier, line, seconds, seed, speed, json, threads, capture, quiet } =
         Arguments::parse().command;
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let (clients, threads) = (clients as usize, threads as usize);
     let line = line.as_deref().and_then(Path::named);
-    match (Demo { clients, carrier, line, seconds, seed, speed, threads, json, quiet }).run() {
+    match (Demo { clients, carrier, line, seconds, seed, speed, threads, json, capture, quiet }).run() {
         Ok(report) => {
             println!("{report}");
             let reasons = verdict(&report);

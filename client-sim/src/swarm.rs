@@ -21,11 +21,10 @@ use ninefold_client::{ClientConfig, EndReason};
 use serde::Serialize;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::capture::Capture;
 use crate::report::Values;
 use crate::{quic, udp};
 
-/// Ticks a second of a client.
-pub const CLIENT_TICK_HZ: u64 = 60;
 /// After the end a client goes on for so long to get its goodbye out.
 pub(crate) const GOODBYE: Duration = Duration::from_ms(50);
 
@@ -75,6 +74,8 @@ pub struct SwarmPlan {
     pub cache_chunks_max: usize,
     /// Seconds since the Unix epoch at the clock's origin.
     pub unix_s_at_origin: u64,
+    /// Where the datagrams of UDP clients are written to.
+    pub capture: Option<Arc<Capture>>,
 }
 
 /// What one watches while it runs.
@@ -305,6 +306,7 @@ mod tests {
             pace: 1.0,
             cache_chunks_max: 9,
             unix_s_at_origin: 0,
+            capture: None,
         }
     }
 

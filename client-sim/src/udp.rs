@@ -1,6 +1,8 @@
 //! UDP clients, each with a socket of its own, on one thread that waits for sockets and ticks.
 
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mio::{Events, Interest, Poll, Token};
 use ninefold::clock::Monotonic;
@@ -8,6 +10,7 @@ use ninefold_client::Client;
 use ninefold_client::protocol::connection::DATAGRAM_BYTES_MAX;
 use ninefold_client::protocol::time::{Duration, Instant};
 
+use crate::capture::Capture;
 use crate::member::Member;
 use crate::socket::{ClientSocket, ReceiveBuffers};
 use crate::swarm::{Figures, GOODBYE, Live, Part};
@@ -16,6 +19,8 @@ use crate::swarm::{Figures, GOODBYE, Live, Part};
 struct Caller {
     member: Member,
     socket: ClientSocket,
+    /// Its own address, where datagrams are captured.
+    captured: Option<(Arc<Capture>, SocketAddr)>,
 }
 
 /// Runs these clients until told to stop.
@@ -57,7 +62,11 @@ fn join(index: u64, part: &Part, now: Instant, registry: &mio::Registry, token: 
         Client::new(now, &part.client_config(), &plan.tokens[index as usize]).map_err(io::Error::other)?;
     let mut socket = ClientSocket::open(plan.server)?;
     registry.register(socket.source(), Token(token), Interest::READABLE)?;
-    Ok(Caller { member: Member::new(now, index, plan, client), socket })
+    let captured = match &plan.capture {
+        Some(capture) => Some((Arc::clone(capture), socket.source().local_addr()?)),
+        None => None,
+    };
+    Ok(Caller { member: Member::new(now, index, plan, client), socket, captured })
 }
 
 impl Caller {
@@ -68,8 +77,13 @@ impl Caller {
         figures: &mut Figures,
         live: &Live,
     ) -> io::Result<()> {
-        let Caller { member, socket } = self;
-        socket.receive(buffers, |from, datagram| member.client.handle_datagram(now, from, datagram))?;
+        let Caller { member, socket, captured } = self;
+        socket.receive(buffers, |from, datagram| {
+            if let Some((capture, own)) = captured {
+                capture.datagram(now, from, *own, datagram);
+            }
+            member.client.handle_datagram(now, from, datagram);
+        })?;
         member.take_events(now, figures, live);
         if !member.has_played() {
             self.transmit(now, figures);
@@ -80,6 +94,9 @@ impl Caller {
     fn transmit(&mut self, now: Instant, figures: &mut Figures) {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
         while let Some(transmit) = self.member.client.poll_transmit(now, &mut buffer) {
+            if let Some((capture, own)) = &self.captured {
+                capture.datagram(now, *own, transmit.to, &buffer[..transmit.bytes]);
+            }
             let sent = self.socket.send(transmit.to, &buffer[..transmit.bytes]);
             figures.send_errors += u64::from(sent.is_err());
         }

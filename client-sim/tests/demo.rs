@@ -7,7 +7,8 @@ use ninefold_sim::swarm::Carrier;
 
 fn demo(clients: usize, seconds: u64, seed: u64, speed: u32) -> Demo {
     let carrier = Carrier::Udp;
-    Demo { clients, carrier, line: None, seconds, seed, speed, threads: 2, json: None, quiet: true }
+    let (line, json, capture) = (None, None, None);
+    Demo { clients, carrier, line, seconds, seed, speed, threads: 2, json, capture, quiet: true }
 }
 
 #[test]

@@ -332,16 +332,17 @@ fn a_refusal_says_why() {
     let reason = EndReason::Refused(RefuseReason::Version { min: 7, max: 9 });
     assert_eq!(pair.client.ended(), Some(reason));
     let text = reason.to_string();
-    assert!(text.contains("versions 7 to 9") && text.contains("speaks protocol version 1"), "{text}");
+    assert!(text.contains("versions 7 to 9") && text.contains("speaks protocol version 2"), "{text}");
     assert_eq!(pair.events.last(), Some(&Event::Ended(reason)));
 }
 
 #[test]
 fn a_version_that_was_not_offered_is_not_accepted() {
     let mut pair = Pair::connected(64);
-    let welcome = Welcome { version: 2, tick_rate_hz: 60, player: 0, world_id: 1, tick: 1 };
+    let welcome =
+        Welcome { version: 9, tick_rate_hz: 60, player: 0, world_id: 1, tick: 1, walk_speed_units_s: 320 };
     pair.say(Message::Welcome(welcome));
-    assert_eq!(pair.client.ended(), Some(EndReason::Version(2)));
+    assert_eq!(pair.client.ended(), Some(EndReason::Version(9)));
 }
 
 /// As a newer server may say it: more after the known fields, frames and messages of new kinds.

@@ -13,7 +13,7 @@ pub use egress::egress;
 pub use generate::generate;
 pub use ingress::ingress;
 pub use interest::interest;
-pub use replicate::replicate;
+pub use replicate::{Composer, replicate};
 pub use simulate::simulate;
 pub use stream::stream;
 
@@ -26,8 +26,8 @@ use crate::chunk::ParityBench;
 pub struct Plan {
     /// One entry for each client to which something may go, in the order of slots.
     pub clients: Vec<Planned>,
-    /// Bodies of positions frames.
-    pub positions: Vec<u8>,
+    /// Bodies of snapshot frames.
+    pub snapshots: Vec<u8>,
     /// Chunk fragments.
     pub picks: Vec<Pick>,
     /// Makes the parity that is picked.
@@ -39,8 +39,8 @@ pub struct Plan {
 pub struct Planned {
     /// Which.
     pub slot: usize,
-    /// Its positions frame in [`Plan::positions`], empty for none.
-    pub positions: Range<usize>,
+    /// Its snapshot in [`Plan::snapshots`], empty for none.
+    pub snapshot: Range<usize>,
     /// Its fragments in [`Plan::picks`].
     pub picks: Range<usize>,
 }
@@ -58,7 +58,7 @@ impl Plan {
     /// Forgets the last tick.
     pub fn clear(&mut self) {
         self.clients.clear();
-        self.positions.clear();
+        self.snapshots.clear();
         self.picks.clear();
         self.parity.begin_tick();
     }

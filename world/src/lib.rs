@@ -36,6 +36,7 @@ mod terrain;
 mod topology;
 mod trace;
 mod visibility;
+mod walk;
 
 pub use biome::Biome;
 pub use border::Side;
@@ -70,3 +71,4 @@ pub use sweep::{HALF_EXTENT_UNITS_MAX, Hit, Loaded, Normal, REACH_UNITS};
 pub use topology::Topology;
 pub use trace::{HalfExtents, Trace, contents, material, trace};
 pub use visibility::{LeafSet, OPENINGS_MAX, Opening, Table, Visibility};
+pub use walk::{DOOR_REACH_UNITS, JUMP_UNITS_S, Pace, Walk, Wish, door_in_reach, walk};

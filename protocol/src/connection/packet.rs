@@ -22,7 +22,7 @@ use crate::codec::Writer;
 /// What a packet is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Request = 0,
     Denied = 1,
     Challenge = 2,

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::crypto::{Cipher, Key, Tag, open_extended, seal_extended};
-use super::extension::{Block, EXTENDED_USER_DATA_LEN, EXTENSION_LEN, Extensions};
+use super::extension::{Block, EXTENDED_USER_DATA_LEN, EXTENSION_LEN, Extensions, aes_key};
 use super::limits::{
     CHALLENGE_TOKEN_LEN, CONNECT_TOKEN_LEN, KEY_LEN, PRIVATE_TOKEN_LEN, TAG_LEN, TOKEN_LIFETIME_S_MAX,
     TOKEN_NONCE_LEN, TOKEN_SERVERS_MAX, USER_DATA_LEN, VERSION,
@@ -179,6 +179,17 @@ impl ConnectToken {
             client_to_server: private.client_to_server,
             server_to_client: private.server_to_client,
         })
+    }
+
+    /// A line for a development key log, which lets tools/ninefold.lua open what was captured of the session:
+    /// the nonce by which its request is known, and the keys of both directions. Whoever reads it can read and
+    /// forge all of the session.
+    pub fn key_log_line(&self) -> String {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let keys = [&self.client_to_server, &self.server_to_client];
+        let [up, down] = keys.map(|key| hex(&key.0));
+        let [aes_up, aes_down] = keys.map(|key| hex(&aes_key(key)));
+        format!("NINEFOLD_TOKEN {} {up} {down} {aes_up} {aes_down}", hex(&self.nonce))
     }
 
     /// The token as 2,048 bytes.

@@ -12,6 +12,9 @@ pub const ENCODING_BSP_BIT: u32 = 1 << 1;
 /// The bit in [`Hello::encodings`] of the recipe (encoding number 2).
 pub const ENCODING_RECIPE_BIT: u32 = 1 << 2;
 
+/// Chunks that a client may offer when it joins.
+pub const OFFERS_MAX: u16 = 128;
+
 /// The client's first message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hello {
@@ -23,6 +26,9 @@ pub struct Hello {
     pub encodings: u32,
     /// Chunks that its cache holds.
     pub cache_chunks: u16,
+    /// Chunks that it has from an earlier session and offers right behind this, each with a
+    /// [`Message::ChunkHave`]; at most [`OFFERS_MAX`].
+    pub offers: u16,
 }
 
 /// The server's answer.
@@ -38,6 +44,8 @@ pub struct Welcome {
     pub world_id: u64,
     /// The tick of this answer.
     pub tick: u64,
+    /// Full walking speed, units a second, for a client that predicts.
+    pub walk_speed_units_s: u16,
 }
 
 /// Why a client is not let in.
@@ -52,6 +60,8 @@ pub enum RefuseReason {
     },
     /// No chunk encoding in common; the server offers these bits.
     Encoding(u32),
+    /// The client sent far more inputs than there were ticks.
+    Flood,
 }
 
 /// After the words "the server".
@@ -63,6 +73,7 @@ impl std::fmt::Display for RefuseReason {
             RefuseReason::Encoding(bits) => {
                 write!(f, "offers the chunk encodings {bits:#b} (bit n is encoding n)")
             }
+            RefuseReason::Flood => write!(f, "got far more inputs than there were ticks"),
         }
     }
 }
@@ -107,6 +118,15 @@ pub enum Message {
     ChunkForget(ChunkAt),
     /// Client: I want this one again.
     ChunkRequest(ChunkKey),
+    /// Client: I have this one from an earlier session.
+    ChunkHave {
+        /// Which.
+        key: ChunkKey,
+        /// The low 64 bits of its content hash.
+        content_hash: u64,
+    },
+    /// Server: what you have of this one is right; take it as this version.
+    ChunkKnown(ChunkAt),
     /// A kind that this version does not know.
     Unknown(u8),
 }
@@ -119,17 +139,20 @@ pub struct RawMessage {
     bytes: [u8; RELIABLE_BODY_BYTES_MAX],
 }
 
-const HELLO: u8 = 1;
-const WELCOME: u8 = 2;
-const REFUSE: u8 = 3;
-const CHUNK_ENTER: u8 = 4;
-const CHUNK_UNAVAILABLE: u8 = 5;
-const CHUNK_FORGET: u8 = 6;
-const CHUNK_REQUEST: u8 = 7;
+pub(crate) const HELLO: u8 = 1;
+pub(crate) const WELCOME: u8 = 2;
+pub(crate) const REFUSE: u8 = 3;
+pub(crate) const CHUNK_ENTER: u8 = 4;
+pub(crate) const CHUNK_UNAVAILABLE: u8 = 5;
+pub(crate) const CHUNK_FORGET: u8 = 6;
+pub(crate) const CHUNK_REQUEST: u8 = 7;
+pub(crate) const CHUNK_HAVE: u8 = 8;
+pub(crate) const CHUNK_KNOWN: u8 = 9;
 
-const REFUSE_VERSION: u8 = 1;
-const REFUSE_ENCODING: u8 = 2;
-const UNAVAILABLE_FAILED: u8 = 1;
+pub(crate) const REFUSE_VERSION: u8 = 1;
+pub(crate) const REFUSE_ENCODING: u8 = 2;
+pub(crate) const REFUSE_FLOOD: u8 = 3;
+pub(crate) const UNAVAILABLE_FAILED: u8 = 1;
 
 impl RawMessage {
     /// A message of any kind; `None` when the body is over [`RELIABLE_BODY_BYTES_MAX`].
@@ -163,11 +186,12 @@ impl Message {
         let mut w = Writer::new(&mut bytes);
         let kind = match *self {
             Message::Hello(h) => {
-                w.u16(h.version_min).u16(h.version_max).u32(h.encodings).u16(h.cache_chunks);
+                w.u16(h.version_min).u16(h.version_max).u32(h.encodings).u16(h.cache_chunks).u16(h.offers);
                 HELLO
             }
             Message::Welcome(m) => {
                 w.u16(m.version).u16(m.tick_rate_hz).u32(m.player).u64(m.world_id).u64(m.tick);
+                w.u16(m.walk_speed_units_s);
                 WELCOME
             }
             Message::Refuse(RefuseReason::Version { min, max }) => {
@@ -176,6 +200,10 @@ impl Message {
             }
             Message::Refuse(RefuseReason::Encoding(bits)) => {
                 w.u8(REFUSE_ENCODING).u32(bits);
+                REFUSE
+            }
+            Message::Refuse(RefuseReason::Flood) => {
+                w.u8(REFUSE_FLOOD);
                 REFUSE
             }
             Message::ChunkEnter { cx, cz } => {
@@ -197,6 +225,14 @@ impl Message {
                 w.i32(key.cx).i32(key.cy).i32(key.cz);
                 CHUNK_REQUEST
             }
+            Message::ChunkHave { key, content_hash } => {
+                w.i32(key.cx).i32(key.cy).i32(key.cz).u64(content_hash);
+                CHUNK_HAVE
+            }
+            Message::ChunkKnown(at) => {
+                write_at(&mut w, at);
+                CHUNK_KNOWN
+            }
             Message::Unknown(kind) => kind,
         };
         let length = w.written() as u8;
@@ -212,6 +248,8 @@ impl Message {
                 version_max: r.u16("hello version_max")?,
                 encodings: r.u32("hello encodings")?,
                 cache_chunks: r.u16("hello cache_chunks")?,
+                // Version 1 had none, and must be told so in words.
+                offers: if r.is_empty() { 0 } else { r.u16("hello offers")? },
             }),
             WELCOME => Message::Welcome(Welcome {
                 version: r.u16("welcome version")?,
@@ -219,6 +257,7 @@ impl Message {
                 player: r.u32("welcome player")?,
                 world_id: r.u64("welcome world_id")?,
                 tick: r.u64("welcome tick")?,
+                walk_speed_units_s: r.u16("welcome walk_speed_units_s")?,
             }),
             REFUSE => Message::Refuse(read_refuse(&mut r)?),
             CHUNK_ENTER => Message::ChunkEnter { cx: r.i32("chunk enter cx")?, cz: r.i32("chunk enter cz")? },
@@ -232,6 +271,10 @@ impl Message {
             }
             CHUNK_FORGET => Message::ChunkForget(read_at(&mut r)?),
             CHUNK_REQUEST => Message::ChunkRequest(read_key(&mut r)?),
+            CHUNK_HAVE => {
+                Message::ChunkHave { key: read_key(&mut r)?, content_hash: r.u64("chunk have content_hash")? }
+            }
+            CHUNK_KNOWN => Message::ChunkKnown(read_at(&mut r)?),
             kind => Message::Unknown(kind),
         })
     }
@@ -241,6 +284,7 @@ fn read_refuse(r: &mut Reader<'_>) -> Result<RefuseReason, FrameError> {
     match r.u8("refuse reason")? {
         REFUSE_VERSION => Ok(RefuseReason::Version { min: r.u16("refuse min")?, max: r.u16("refuse max")? }),
         REFUSE_ENCODING => Ok(RefuseReason::Encoding(r.u32("refuse encodings")?)),
+        REFUSE_FLOOD => Ok(RefuseReason::Flood),
         n => Err(FrameError::Value { frame: "refuse", field: "reason", value: n.into() }),
     }
 }
@@ -273,8 +317,15 @@ mod tests {
     #[test]
     fn every_message_survives_the_trip() {
         let at = ChunkAt { key: KEY, version: 3 };
-        let hello = Hello { version_min: 1, version_max: 2, encodings: 6, cache_chunks: 512 };
-        let welcome = Welcome { version: 1, tick_rate_hz: 60, player: 8, world_id: 9, tick: 1 << 40 };
+        let hello = Hello { version_min: 1, version_max: 2, encodings: 6, cache_chunks: 512, offers: 3 };
+        let welcome = Welcome {
+            version: 1,
+            tick_rate_hz: 60,
+            player: 8,
+            world_id: 9,
+            tick: 1 << 40,
+            walk_speed_units_s: 320,
+        };
         for message in [
             Message::Hello(hello),
             Message::Welcome(welcome),
@@ -285,6 +336,9 @@ mod tests {
             Message::ChunkUnavailable(at, UnavailableReason::Other(77)),
             Message::ChunkForget(at),
             Message::ChunkRequest(KEY),
+            Message::Refuse(RefuseReason::Flood),
+            Message::ChunkHave { key: KEY, content_hash: u64::MAX - 1 },
+            Message::ChunkKnown(at),
             Message::Unknown(200),
         ] {
             assert_eq!(Message::decode(&message.encode()), Ok(message));

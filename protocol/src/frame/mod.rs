@@ -9,17 +9,21 @@
 //! an older client. A body longer than its type needs is read as far as it is known; a shorter one is
 //! an error that names the frame.
 
+mod event;
 mod fragment;
 mod input;
-mod message;
+mod inputs;
+pub(crate) mod message;
 mod positions;
 
+pub use event::{EVENT_BYTES, GameEvent};
 pub use fragment::{
     ChunkKey, FLAG_PARITY, Fragment, FragmentError, FragmentHeader, ParityFragment, fragment_id, is_parity,
 };
 pub use input::Input;
+pub use inputs::{INPUTS_BYTES_MAX, INPUTS_PER_FRAME_MAX, Inputs, PlayerInput};
 pub use message::{
-    ChunkAt, ENCODING_BSP_BIT, ENCODING_RECIPE_BIT, Hello, Message, RawMessage, RefuseReason,
+    ChunkAt, ENCODING_BSP_BIT, ENCODING_RECIPE_BIT, Hello, Message, OFFERS_MAX, RawMessage, RefuseReason,
     UnavailableReason, Welcome,
 };
 pub use positions::{OtherPosition, OwnPosition, Positions, PositionsHeader};
@@ -28,7 +32,7 @@ use crate::codec::{Reader, Truncated};
 use crate::limits::FRAME_HEADER_BYTES;
 
 /// The version of the protocol that this crate speaks.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Frame types.
 pub mod kind {
@@ -44,6 +48,12 @@ pub mod kind {
     pub const POSITIONS: u8 = 0x21;
     /// A slice of a chunk: [`super::Fragment`].
     pub const FRAGMENT: u8 = 0x22;
+    /// What a player wants to do, the unconfirmed inputs repeated: [`super::Inputs`].
+    pub const INPUTS: u8 = 0x23;
+    /// What is around a player: [`crate::snapshot`].
+    pub const SNAPSHOT: u8 = 0x24;
+    /// Something that happened: [`super::GameEvent`].
+    pub const EVENT: u8 = 0x25;
 }
 
 /// Why a frame was refused.

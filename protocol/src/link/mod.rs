@@ -18,7 +18,7 @@ pub mod congestion;
 mod endpoint;
 mod packet;
 mod reliable;
-mod rtt;
+pub(crate) mod rtt;
 mod sent;
 
 pub use ack::{Ack, AckError, AckRanges, Received};

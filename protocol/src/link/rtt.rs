@@ -7,7 +7,7 @@ const INITIAL_RTT: Duration = Duration::from_ms(333);
 /// The timers' own resolution (RFC 9002 §6.1.2 `kGranularity`).
 const GRANULARITY: Duration = Duration::from_ms(1);
 /// How long a peer may keep an acknowledgement back: a little over one tick at the slowest usual rate.
-pub(super) const ACK_DELAY_MAX: Duration = Duration::from_ms(50);
+pub(crate) const ACK_DELAY_MAX: Duration = Duration::from_ms(50);
 
 /// The estimate of one path's round trip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,6 +26,8 @@ pub(super) const VECTORS: File = File {
         Unit { name: "CHUNK_UNAVAILABLE", encode: encode_message, decode: decode_unavailable },
         Unit { name: "CHUNK_FORGET", encode: encode_message, decode: decode_forget },
         Unit { name: "CHUNK_REQUEST", encode: encode_message, decode: decode_request },
+        Unit { name: "CHUNK_HAVE", encode: encode_message, decode: decode_have },
+        Unit { name: "CHUNK_KNOWN", encode: encode_message, decode: decode_known },
         Unit { name: "unknown message", encode: encode_message, decode: decode_unknown },
     ],
     samples,
@@ -172,6 +174,7 @@ fn encode_message(f: &Fields) -> Vec<u8> {
             version_max: f.number("version_max"),
             encodings: f.number("encodings"),
             cache_chunks: f.number("cache_chunks"),
+            offers: f.number("offers"),
         }),
         2 => Message::Welcome(Welcome {
             version: f.number("version"),
@@ -179,10 +182,12 @@ fn encode_message(f: &Fields) -> Vec<u8> {
             player: f.number("player"),
             world_id: f.number("world_id"),
             tick: f.number("tick"),
+            walk_speed_units_s: f.number("walk_speed_units_s"),
         }),
         3 => Message::Refuse(match f.number("reason") {
             1 => RefuseReason::Version { min: f.number("min"), max: f.number("max") },
-            _ => RefuseReason::Encoding(f.number("encodings")),
+            2 => RefuseReason::Encoding(f.number("encodings")),
+            _ => RefuseReason::Flood,
         }),
         4 => Message::ChunkEnter { cx: f.number("cx"), cz: f.number("cz") },
         5 => Message::ChunkUnavailable(
@@ -194,6 +199,8 @@ fn encode_message(f: &Fields) -> Vec<u8> {
         ),
         6 => Message::ChunkForget(at(f)),
         7 => Message::ChunkRequest(key(f)),
+        8 => Message::ChunkHave { key: key(f), content_hash: f.number("content_hash") },
+        9 => Message::ChunkKnown(at(f)),
         kind => Message::Unknown(kind),
     };
     let raw = message.encode();
@@ -213,7 +220,8 @@ fn decode_hello(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
     Ok(f.with("version_min", m.version_min)
         .with("version_max", m.version_max)
         .with("encodings", m.encodings)
-        .with("cache_chunks", m.cache_chunks))
+        .with("cache_chunks", m.cache_chunks)
+        .with("offers", m.offers))
 }
 
 fn decode_welcome(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
@@ -222,7 +230,8 @@ fn decode_welcome(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
         .with("tick_rate_hz", m.tick_rate_hz)
         .with("player", m.player)
         .with("world_id", m.world_id)
-        .with("tick", m.tick))
+        .with("tick", m.tick)
+        .with("walk_speed_units_s", m.walk_speed_units_s))
 }
 
 fn decode_refuse(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
@@ -230,6 +239,7 @@ fn decode_refuse(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
     Ok(match reason {
         RefuseReason::Version { min, max } => f.with("reason", 1).with("min", min).with("max", max),
         RefuseReason::Encoding(bits) => f.with("reason", 2).with("encodings", bits),
+        RefuseReason::Flood => f.with("reason", 3),
     })
 }
 
@@ -255,6 +265,16 @@ fn decode_forget(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
 fn decode_request(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
     let (f, Message::ChunkRequest(key)) = message(7, bytes)? else { unreachable!() };
     Ok(with_key(f, key))
+}
+
+fn decode_have(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
+    let (f, Message::ChunkHave { key, content_hash }) = message(8, bytes)? else { unreachable!() };
+    Ok(with_key(f, key).with("content_hash", content_hash))
+}
+
+fn decode_known(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
+    let (f, Message::ChunkKnown(at)) = message(9, bytes)? else { unreachable!() };
+    Ok(with_key(f, at.key).with("version", at.version))
 }
 
 fn decode_unknown(given: &Fields, bytes: &[u8]) -> Result<Fields, String> {
@@ -359,14 +379,15 @@ fn message_samples() -> Vec<Sample> {
     let chunk = |f: Fields| with_key(f, ChunkKey { cx: -1, cy: 0, cz: 7 });
     let hello = |min: u16, max: u16, encodings: u32| {
         let f = kind(1).with("version_min", min).with("version_max", max);
-        f.with("encodings", encodings).with("cache_chunks", 512)
+        f.with("encodings", encodings).with("cache_chunks", 512).with("offers", 3)
     };
-    let welcome = kind(2).with("version", 1).with("tick_rate_hz", 60).with("player", 8);
+    let welcome = kind(2).with("version", 2).with("tick_rate_hz", 60).with("player", 8);
     let welcome = welcome.with("world_id", 0x0102_0304_0506_0708_u64).with("tick", 1_u64 << 40);
+    let welcome = welcome.with("walk_speed_units_s", 320);
     let refused = |unit, case, bytes: &[u8]| Sample::refused(unit, case, Fields::new(), bytes);
     vec![
-        Sample::new("HELLO", "version 1, encoding 1", hello(1, 1, 2)),
-        Sample::new("HELLO", "a newer client with capabilities of its own", hello(1, 9, 0x8000_0006)),
+        Sample::new("HELLO", "version 2, encoding 1", hello(2, 2, 2)),
+        Sample::new("HELLO", "a newer client with capabilities of its own", hello(2, 9, 0x8000_0006)),
         Sample::new("WELCOME", "60 Hz", welcome),
         Sample::new(
             "REFUSE",
@@ -374,6 +395,7 @@ fn message_samples() -> Vec<Sample> {
             kind(3).with("reason", 1).with("min", 1).with("max", 2),
         ),
         Sample::new("REFUSE", "no encoding in common", kind(3).with("reason", 2).with("encodings", 2)),
+        Sample::new("REFUSE", "a flood of inputs", kind(3).with("reason", 3)),
         Sample::new("CHUNK_ENTER", "west", kind(4).with("cx", -1).with("cz", 2)),
         Sample::new(
             "CHUNK_UNAVAILABLE",
@@ -387,11 +409,19 @@ fn message_samples() -> Vec<Sample> {
         ),
         Sample::new("CHUNK_FORGET", "version 3", chunk(kind(6)).with("version", 3)),
         Sample::new("CHUNK_REQUEST", "a chunk of the ring", chunk(kind(7))),
+        Sample::new(
+            "CHUNK_HAVE",
+            "from an earlier session",
+            chunk(kind(8)).with("content_hash", 0xfedc_ba98_7654_3210_u64),
+        ),
+        Sample::new("CHUNK_KNOWN", "version 3", chunk(kind(9)).with("version", 3)),
         Sample::new("unknown message", "to be ignored", kind(200)),
         refused("HELLO", "a byte short", &[1, 0, 1, 0, 2, 0, 0, 0, 0]),
         refused("WELCOME", "empty", &[]),
-        refused("REFUSE", "a reason that is none", &[3, 0, 0, 0, 0]),
+        refused("REFUSE", "a reason that is none", &[9, 0, 0, 0, 0]),
         refused("CHUNK_ENTER", "two bytes short", &[0; 6]),
+        refused("CHUNK_HAVE", "without a byte of its hash", &[0; 19]),
+        refused("CHUNK_KNOWN", "without its version", &[0; 12]),
         refused("CHUNK_REQUEST", "without its last coordinate", &[0; 8]),
     ]
 }

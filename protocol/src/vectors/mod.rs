@@ -7,6 +7,9 @@
 
 mod frames;
 mod link;
+mod moving;
+
+pub(crate) use moving::two_walk_straight_on;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -55,6 +58,10 @@ impl Fields {
     /// Adds numbers and bytes that are given and not read from the wire.
     pub fn given(self, fields: &Fields, names: &[&str]) -> Fields {
         names.iter().fold(self, |all, name| all.with(name, fields.text(name)))
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(n, _)| n == name)
     }
 
     pub fn text(&self, name: &str) -> &str {
@@ -195,7 +202,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Every file.
-const FILES: [&File; 3] = [&crate::connection::VECTORS, &link::VECTORS, &frames::VECTORS];
+const FILES: [&File; 4] = [&crate::connection::VECTORS, &link::VECTORS, &frames::VECTORS, &moving::VECTORS];
 
 #[test]
 fn every_vector_holds_both_ways() {
