@@ -2,6 +2,7 @@
 
 use ninefold_protocol::link::congestion::CongestionConfig;
 use ninefold_protocol::time::Duration;
+use ninefold_world::Pace;
 
 /// What the tick may do and how much of it.
 #[derive(Debug, Clone)]
@@ -12,6 +13,10 @@ pub struct Rules {
     pub world_id: u64,
     /// Full walking speed, units a second.
     pub walk_speed_units_s: u32,
+    /// Snapshots go out every so many ticks.
+    pub snapshot_every_ticks: u32,
+    /// Bytes that one snapshot may have.
+    pub snapshot_bytes_max: usize,
     /// Clients come into the world in the square of chunks this far around the origin.
     pub spawn_radius_chunks: u32,
     /// Fragments of the active chunk per client and tick.
@@ -34,16 +39,23 @@ pub struct Rules {
 pub const PACKETS_PER_TICK_MAX: u32 = 64;
 /// Requests for chunks that one client may make in a tick.
 pub const CHUNK_REQUESTS_PER_TICK_MAX: u32 = 9;
-/// A wish to walk is believed for this long after the input that said so.
-pub const INPUT_HOLD: Duration = Duration::from_ms(250);
-/// Positions go out in this many ticks from the last change in a client's ring on, since each may be lost.
-pub const POSITIONS_REPEATS: u32 = 3;
-/// Without any change they go out every so many ticks.
-pub const POSITIONS_IDLE_TICKS: u64 = 15;
+/// A player of whom no input comes for so long falls, if it is in the air.
+pub const SILENCE_MAX: Duration = Duration::from_ms(250);
+/// Snapshots go out this many times from the last change in a client's ring on, since each may be lost.
+pub const SNAPSHOT_REPEATS: u32 = 3;
+/// Without any change one goes out so many times a second.
+pub const SNAPSHOTS_IDLE_HZ: u64 = 4;
+/// Chunks that a client has from an earlier session are waited for so long before any is sent.
+pub const OFFERS_WAIT: Duration = Duration::from_ms(250);
 /// A client that was told to go is gone after this long even if it does not answer.
 pub const LEAVE_AFTER: Duration = Duration::from_ms(500);
 
 impl Rules {
+    /// How fast players walk.
+    pub fn pace(&self) -> Pace {
+        Pace { speed_units_s: self.walk_speed_units_s, tick_rate_hz: self.tick_rate_hz }
+    }
+
     /// The time of one tick, rounded down to a microsecond.
     pub fn period(&self) -> Duration {
         Duration::from_us(1_000_000 / u64::from(self.tick_rate_hz))

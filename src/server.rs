@@ -28,6 +28,8 @@ use crate::carrier::{self, CarrierEnd, TickEnd};
 use crate::chunk::{ChunkService, Pool};
 use crate::clock::{Due, Monotonic, TickClock, thread_cpu_ns};
 use crate::config::Config;
+use crate::game::Game;
+use crate::game::explore::Explore;
 use crate::key_file;
 use crate::rules::Rules;
 use crate::summary::{Summary, TickReport};
@@ -106,7 +108,19 @@ enum Command {
 
 impl Server {
     /// Starts the threads. Clients can connect when this returns.
+    ///
+    /// The game is [`Explore`]; [`Server::start_game`] takes another.
     pub fn start(config: &Config, generator: Arc<dyn Generator>) -> Result<Server, StartError> {
+        let game = Explore::new(config.world_seed, config.creatures_per_chunk);
+        Server::start_game(config, generator, Box::new(game))
+    }
+
+    /// The same with a game of one's own.
+    pub fn start_game(
+        config: &Config,
+        generator: Arc<dyn Generator>,
+        game: Box<dyn Game>,
+    ) -> Result<Server, StartError> {
         let clock = Monotonic::start();
         let unix_s_at_origin = unix_s();
         let private_key = private_key(config)?;
@@ -147,7 +161,7 @@ impl Server {
         let stop = Arc::new(AtomicBool::new(false));
         let (commands, orders) = bounded(COMMANDS_MAX);
         let world = TickThread {
-            tick: Tick::new(rules.clone(), chunks),
+            tick: Tick::new(rules.clone(), chunks, game),
             rules,
             catch_up_ticks_max: config.catch_up_ticks_max,
             end: tick_end,

@@ -1,13 +1,17 @@
 //! The clients: one dense slot each, the same slot that the carrier uses.
 
-use ninefold_protocol::frame::{Input, Message};
+use hecs::Entity;
+use ninefold_protocol::frame::Message;
 use ninefold_protocol::link::Link;
 use ninefold_protocol::time::Instant;
-use ninefold_world::{ChunkCoord, LocalPosition, Mover, Position};
+use ninefold_world::{ChunkCoord, Mover, Position};
 
 use crate::carrier::ConnectionId;
+use crate::happened::Events;
+use crate::inputs::InputBuffer;
 use crate::rules::Rules;
 use crate::sending::Token;
+use crate::snapshots::SentSnapshots;
 use crate::telemetry::Counters;
 use crate::view::View;
 
@@ -25,31 +29,43 @@ pub struct Session {
     pub stage: Stage,
     // the conversation
     /// The link.
-    pub link: Link<Token>,
+    pub link: Link<Receipt>,
     /// Packets taken this tick.
     pub packets_this_tick: u32,
     /// Requests for chunks taken this tick.
     pub requests_this_tick: u32,
     // the player
-    /// Its newest input.
-    pub input: Input,
-    /// When that came.
-    pub input_at: Instant,
-    /// Where it is and how it falls.
+    /// Its inputs that wait for their tick.
+    pub inputs: InputBuffer,
+    /// Ticks since an input was there to be taken.
+    pub silent_ticks: u32,
+    /// What the game made for it.
+    pub entity: Option<Entity>,
+    /// Where it is and how it falls, as its entity's body has it after the inputs of this tick.
     pub mover: Mover,
-    /// The place as it goes over the wire.
-    pub local: LocalPosition,
-    /// That position as the crowd knows it.
-    pub local_told: LocalPosition,
     /// Where it is heading: the wish of its last step.
     pub heading: (f64, f64),
     // the world around it
     /// What it has of the world.
     pub view: View,
-    /// Ticks for which its positions are still repeated after the last change in its ring.
+    /// Chunks that it said it would offer and has not yet, and until when they are waited for.
+    pub offers_awaited: (u16, Instant),
+    // what it is told of
+    /// Snapshots that it was sent.
+    pub snapshots: SentSnapshots,
+    /// Ticks for which snapshots are still repeated after the last change in its ring.
     pub repeats_left: u32,
-    /// Where the next positions frame begins among more players than fit into one.
-    pub others_offset: usize,
+    /// What happened around it.
+    pub events: Events,
+}
+
+/// What a packet carried, to know what its acknowledgement means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// A fragment of a chunk.
+    Fragment(Token),
+    /// The snapshot of a tick.
+    Snapshot(u64),
 }
 
 /// How far a client has come.
@@ -68,7 +84,6 @@ pub enum Stage {
 impl Session {
     /// A client that has just connected.
     pub fn new(now: Instant, connection: ConnectionId, client_id: u64, rules: &Rules) -> Self {
-        let origin = ChunkCoord { cx: 0, cz: 0 };
         Session {
             connection,
             carrier_room: usize::MAX,
@@ -77,15 +92,16 @@ impl Session {
             link: Link::with_congestion(now, rules.congestion),
             packets_this_tick: 0,
             requests_this_tick: 0,
-            input: Input::default(),
-            input_at: now,
+            inputs: InputBuffer::default(),
+            silent_ticks: 0,
+            entity: None,
             mover: Mover::standing(Position { x: 0.0, y: 0.0, z: 0.0 }),
-            local: LocalPosition { chunk: origin, x: 0, y: 0, z: 0 },
-            local_told: LocalPosition { chunk: origin, x: 0, y: 0, z: 0 },
             heading: (0.0, 0.0),
             view: View::new(rules.known_chunks_max),
+            offers_awaited: (0, now),
+            snapshots: SentSnapshots::default(),
             repeats_left: 0,
-            others_offset: 0,
+            events: Events::default(),
         }
     }
 
@@ -101,6 +117,12 @@ impl Session {
             counters.clients_unresponsive += 1;
             self.stage = Stage::Leaving(now);
         }
+    }
+
+    /// Whether chunks that it may have are still to be told; what it has need not be sent.
+    pub fn awaits_offers(&self, now: Instant) -> bool {
+        let (awaited, until) = self.offers_awaited;
+        awaited > 0 && now < until
     }
 
     /// Whether it is in the world.

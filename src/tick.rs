@@ -10,13 +10,14 @@ use ninefold_world::ChunkCoord;
 
 use crate::carrier::TickEnd;
 use crate::chunk::{ChunkService, Workshop};
-use crate::crowd::Crowd;
-use crate::phase::{self, Plan};
+use crate::game::{Game, Living};
+use crate::phase::{self, Composer, Plan};
+use crate::replicas::Replicas;
 use crate::rules::Rules;
 use crate::session::{Session, Sessions, Stage};
 use crate::telemetry::{Counters, Phase, TickTimes};
 
-/// Every so many ticks the crowd gives back what it no longer needs.
+/// Every so many ticks the replicas' cells give back what they no longer need.
 const SWEEP_TICKS: u64 = 600;
 
 /// The simulation of one world.
@@ -25,7 +26,8 @@ pub struct Tick<W: Workshop> {
     // for the life of the world
     rules: Rules,
     chunks: ChunkService<W>,
-    crowd: Crowd,
+    living: Living,
+    replicas: Replicas,
     counters: Counters,
     /// Ticks since the world began.
     number: u64,
@@ -34,26 +36,29 @@ pub struct Tick<W: Workshop> {
     // for one tick, kept for their memory
     departed: Vec<Session>,
     plan: Plan,
+    composer: Composer,
 }
 
 impl<W: Workshop> Tick<W> {
-    /// A world in which nothing has happened.
-    pub fn new(rules: Rules, chunks: ChunkService<W>) -> Self {
+    /// A world in which nothing has happened, and the rules of the game that is played in it.
+    pub fn new(rules: Rules, chunks: ChunkService<W>, game: Box<dyn Game>) -> Self {
         Tick {
             rules,
             chunks,
-            crowd: Crowd::default(),
+            living: Living::new(game),
+            replicas: Replicas::default(),
             counters: Counters::default(),
             number: 0,
             sessions: Sessions::default(),
             departed: Vec::new(),
             plan: Plan::default(),
+            composer: Composer::default(),
         }
     }
 
     /// Runs one tick. `clock_ns` counts nanoseconds from any origin.
     pub fn run(&mut self, now: Instant, carrier: &mut TickEnd, clock_ns: &dyn Fn() -> u64) -> TickTimes {
-        let Tick { rules, chunks, crowd, counters, sessions, departed, plan, .. } = self;
+        let Tick { rules, chunks, living, replicas, counters, sessions, departed, plan, composer, .. } = self;
         self.number += 1;
         let tick = self.number;
         let mut lap = Lap::start(clock_ns);
@@ -61,20 +66,20 @@ impl<W: Workshop> Tick<W> {
 
         phase::ingress(now, tick, rules, &mut carrier.arrivals, sessions, departed, counters);
         lap.end(Phase::Ingress);
-        phase::simulate(now, rules, sessions, counters);
+        phase::simulate(tick, rules, sessions, chunks, living, replicas, counters);
         lap.end(Phase::Simulate);
-        phase::interest(now, tick, sessions, departed, chunks, crowd, counters);
+        phase::interest(now, (tick, rules), sessions, departed, chunks, living, replicas, counters);
         lap.end(Phase::Interest);
-        phase::generate(now, tick, rules, clock_ns, sessions, chunks, crowd, counters);
+        phase::generate(now, tick, rules, clock_ns, sessions, chunks, living, counters);
         lap.end(Phase::Generate);
-        phase::replicate(tick, sessions, crowd, plan);
+        phase::replicate(tick, rules, sessions, living, replicas, composer, plan, counters);
         lap.end(Phase::Replicate);
         let mut rooms = carrier.departures.rooms(PACKET_BYTES_MAX, sessions.len());
         phase::stream(now, tick, rules, &mut rooms, sessions, plan, counters);
         lap.end(Phase::Stream);
-        phase::egress(now, plan, sessions, &mut carrier.departures, departed, counters);
+        phase::egress((now, tick), plan, sessions, &mut carrier.departures, departed, counters);
         if tick.is_multiple_of(SWEEP_TICKS) {
-            crowd.sweep(tick, SWEEP_TICKS);
+            replicas.sweep(tick, SWEEP_TICKS);
         }
         lap.end(Phase::Egress);
         lap.times
@@ -115,7 +120,6 @@ impl<W: Workshop> Tick<W> {
     pub fn teleport(&mut self, client_id: u64, to: ChunkCoord) -> bool {
         let player = self.sessions.iter_mut().find(|s| s.client_id == client_id && s.is_playing());
         let Some(session) = player else { return false };
-        self.crowd.remove(self.number, session.player(), session.local_told.chunk);
         session.stage = Stage::Spawning(to);
         true
     }

@@ -14,6 +14,7 @@ use ninefold_world::{CHUNK_KIND_BSP, Chunk, ChunkCoord, ENCODING_BSP, ENCODING_R
 use smallvec::SmallVec;
 
 use crate::chunk::ReadyChunk;
+use crate::game::KnownChunks;
 use crate::sending::{Sending, Token};
 
 /// Chunks of a ring.
@@ -54,6 +55,9 @@ pub struct View {
     next_sending: u32,
     /// Whether it takes recipes instead of compiled trees.
     takes_recipes: bool,
+    /// Chunks that it says it has from an earlier session, by the low half of their
+    /// content hash.
+    offered: AHashMap<ChunkCoord, u64>,
 }
 
 /// What a change of the active chunk did to the ring.
@@ -97,6 +101,7 @@ impl View {
             sendings: Vec::new(),
             next_sending: 0,
             takes_recipes: false,
+            offered: AHashMap::new(),
         }
     }
 
@@ -158,13 +163,25 @@ impl View {
         change
     }
 
-    /// A missing chunk of the ring was made. It is sent unless the client holds it.
-    pub fn on_ready(&mut self, ready: &ReadyChunk) {
+    /// The client says that it has a chunk from an earlier session. At most
+    /// [`ninefold_protocol::frame::OFFERS_MAX`] of them: the caller counts.
+    pub fn offer(&mut self, coord: ChunkCoord, content_hash: u64) {
+        self.offered.insert(coord, content_hash);
+    }
+
+    /// A missing chunk of the ring was made. It is sent unless the client holds it; tells the version of one that it
+    /// has offered with just this content, which it is to be told of.
+    pub fn on_ready(&mut self, ready: &ReadyChunk) -> Option<u32> {
         let coord = ready.chunk.coord();
-        let Some(place) = self.place_missing(coord) else { return };
+        let place = self.place_missing(coord)?;
         place.state = RingState::Ready(ready.clone());
         self.missing -= 1;
+        if self.offered.remove(&coord) == Some(ready.chunk.content_hash().0 as u64) {
+            self.known.insert(coord, ready.version);
+            return Some(ready.version);
+        }
         self.want(coord);
+        None
     }
 
     /// A missing chunk of the ring cannot be made; says whether it was missing.
@@ -284,6 +301,12 @@ impl View {
             let ring = &self.ring;
             self.known.retain(|coord, _| ring.iter().any(|r| r.coord == *coord));
         }
+    }
+}
+
+impl KnownChunks for View {
+    fn known(&self, coord: ChunkCoord) -> Option<&Chunk> {
+        self.chunk(coord)
     }
 }
 

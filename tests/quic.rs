@@ -17,7 +17,7 @@ fn a_quic_client_gets_its_ring_every_chunk_is_right_and_it_walks() {
     let config = config_with_quic();
     let server = start(&config);
     let mut players = [Player::join_quic(&server, &config, 1)];
-    until("the ring is whole", 5, &mut players, |p| p[0].has_ring());
+    until("the ring is whole", 5, &mut players, |p| p[0].has_ring() && p[0].position().is_some());
     let world = BspWorld::new(config.world_seed);
     for &coord in players[0].client.ring().coords() {
         let chunk = players[0].client.chunk(coord).unwrap();
@@ -53,21 +53,21 @@ fn udp_and_quic_clients_see_each_other() {
         Player::join_quic(&server, &config, 2),
         Player::join_quic(&server, &config, 3),
     ];
-    until("each sees the others", 5, &mut players, |p| p.iter().all(|p| p.client.others().len() == 2));
+    until("each sees the others", 5, &mut players, |p| p.iter().all(|p| p.others().len() == 2));
     for mover in 0..3 {
         players[mover].wish = (if mover == 1 { -1.0 } else { 1.0 }, 0.3);
         pass(20, &mut players);
         players[mover].wish = (0.0, 0.0);
         until("all agree on where it is", 5, &mut players, |p| {
-            let own = p[mover].client.position().unwrap();
-            let seen = |p: &Player| p.client.others().iter().any(|o| o.1.position == own);
+            let own = p[mover].own_place().unwrap();
+            let seen = |p: &Player| p.others().contains(&own);
             p.iter().enumerate().all(|(at, p)| at == mover || seen(p))
         });
     }
     // One of each kind goes; who stays sees that.
     players[0].leave();
     players[1].leave();
-    until("the last one is alone", 5, &mut players[2..], |p| p[0].client.others().is_empty());
+    until("the last one is alone", 5, &mut players[2..], |p| p[0].others().is_empty());
     server.stop().unwrap();
 }
 

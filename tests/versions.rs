@@ -44,7 +44,10 @@ fn first_message(kind: u8, body: &[u8]) -> Vec<u8> {
 
 fn hello(version_min: u16, version_max: u16, encodings: u32) -> Vec<u8> {
     let versions = [version_min, version_max].map(u16::to_le_bytes).concat();
-    first_message(HELLO, &[&versions[..], &encodings.to_le_bytes(), &512_u16.to_le_bytes()].concat())
+    first_message(
+        HELLO,
+        &[&versions[..], &encodings.to_le_bytes(), &512_u16.to_le_bytes(), &0_u16.to_le_bytes()].concat(),
+    )
 }
 
 fn answer(hello: &[u8]) -> (Message, usize, u64) {
@@ -86,9 +89,9 @@ fn a_newer_client_that_still_speaks_ours_is_let_in_at_ours() {
 
 #[test]
 fn capabilities_that_we_do_not_know_change_nothing() {
-    let (message, clients, _) = answer(&hello(1, 1, u32::MAX));
+    let (message, clients, _) = answer(&hello(PROTOCOL_VERSION, PROTOCOL_VERSION, u32::MAX));
     assert!(is_welcome(&message) && clients == 1);
-    let (message, clients, refused) = answer(&hello(1, 1, !ENCODING_BSP_BIT));
+    let (message, clients, refused) = answer(&hello(PROTOCOL_VERSION, PROTOCOL_VERSION, !ENCODING_BSP_BIT));
     assert_eq!(
         (message, clients, refused),
         (Message::Refuse(RefuseReason::Encoding(ENCODING_BSP_BIT)), 0, 1)
@@ -97,7 +100,7 @@ fn capabilities_that_we_do_not_know_change_nothing() {
 
 #[test]
 fn a_longer_hello_is_read_as_far_as_it_is_known() {
-    let mut longer = hello(1, 1, ENCODING_BSP_BIT);
+    let mut longer = hello(PROTOCOL_VERSION, PROTOCOL_VERSION, ENCODING_BSP_BIT);
     longer.extend([0xff; 20]);
     let (message, clients, _) = answer(&longer);
     assert!(is_welcome(&message) && clients == 1);
@@ -106,7 +109,7 @@ fn a_longer_hello_is_read_as_far_as_it_is_known() {
 #[test]
 fn a_hello_that_is_cut_off_is_counted_and_answered_by_nothing() {
     let mut stage = stage();
-    let cut = hello(1, 1, ENCODING_BSP_BIT);
+    let cut = hello(PROTOCOL_VERSION, PROTOCOL_VERSION, ENCODING_BSP_BIT);
     let me = join_saying(&mut stage, &[(kind::RELIABLE, &cut[..cut.len() - 1])]);
     assert!(stage.puppets[me].messages.is_empty());
     assert_eq!((stage.tick.counters().frames_refused, stage.tick.clients()), (1, 1));
@@ -115,7 +118,7 @@ fn a_hello_that_is_cut_off_is_counted_and_answered_by_nothing() {
 #[test]
 fn unknown_frames_and_messages_are_skipped_by_their_length() {
     let mut stage = stage();
-    let hello = hello(1, 1, ENCODING_BSP_BIT);
+    let hello = hello(PROTOCOL_VERSION, PROTOCOL_VERSION, ENCODING_BSP_BIT);
     let mut unknown = first_message(200, &[7; 40]);
     unknown[0] = 1; // the second message
     let frames = [

@@ -37,15 +37,14 @@ fn two_clients_in_one_chunk_see_each_other_move() {
     config.spawn_radius_chunks = 0;
     let server = start(&config);
     let mut players = [Player::join(&server, &config, 1), Player::join(&server, &config, 2)];
-    until("each sees the other", 5, &mut players, |p| p.iter().all(|p| p.client.others().len() == 1));
+    until("each sees the other", 5, &mut players, |p| p.iter().all(|p| p.others().len() == 1));
     for wish in [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)] {
         players[0].wish = wish;
         pass(30, &mut players);
     }
     players[0].wish = (0.0, 0.0);
     until("the last word is the same on both sides", 5, &mut players, |p| {
-        let own = p[0].client.position();
-        p[1].client.others().iter().next().map(|o| o.1.position) == own
+        p[1].others().first().copied() == p[0].own_place()
     });
     let start = players[0].events.iter().position(|e| matches!(e, Event::Entered { .. }));
     assert!(start.is_some());

@@ -3,13 +3,15 @@
 use std::sync::atomic::Ordering;
 
 use ninefold_client::protocol::connection::ClientState;
+use ninefold_client::protocol::frame::PlayerInput;
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::{Client, EndReason, Event};
 
-use crate::swarm::{CLIENT_TICK_HZ, Figures, Live, SwarmPlan};
+use crate::swarm::{Figures, Live, SwarmPlan};
 use crate::walker::Walker;
 
-const TICK: Duration = Duration::from_us(1_000_000 / CLIENT_TICK_HZ);
+/// How often one that has ended is looked at.
+const ENDED_EVERY: Duration = Duration::from_secs(1);
 
 /// A client.
 pub(crate) struct Member {
@@ -48,15 +50,14 @@ impl Member {
 
     /// One tick of the client: time passes, it decides where to walk and says so.
     pub fn tick(&mut self, now: Instant, figures: &mut Figures, live: &Live) {
-        // A tick that is late is not made up for: the server would only ignore the older input.
-        self.next_tick = (self.next_tick + TICK).max(now);
+        let (x, z) = self.walker.decide(now, &self.client);
+        let axis = |wish: f64| (wish.clamp(-1.0, 1.0) * f64::from(PlayerInput::FULL_SPEED)) as i16;
+        self.client.set_input(PlayerInput { move_x: axis(x), move_z: axis(z), ..PlayerInput::default() });
         self.client.handle_timeout(now);
-        if self.client.ended().is_none() && self.client.is_connected() {
-            let (x, z) = self.walker.decide(now, &self.client);
-            self.client.send_input(x, z, 0);
-        }
+        // The core knows when its next input is due; once it has ended there is nothing to wait for.
+        self.next_tick = self.client.next_timeout().unwrap_or(now + ENDED_EVERY).max(now);
         self.take_events(now, figures, live);
-        let stands_in = self.client.position().map(|p| p.chunk);
+        let stands_in = self.client.predicted().and_then(|(_, mover)| mover.position.chunk());
         let is_there = stands_in.is_none_or(|coord| self.client.chunk(coord).is_some());
         if self.playable_at.is_some() && !is_there {
             figures.ticks_without_chunk += 1;
@@ -66,7 +67,11 @@ impl Member {
     pub fn take_events(&mut self, now: Instant, figures: &mut Figures, live: &Live) {
         while let Some(event) = self.client.poll_event() {
             match event {
-                Event::Welcome(_) => {}
+                Event::Welcome(_)
+                | Event::EntityEntered { .. }
+                | Event::EntityLeft { .. }
+                | Event::Happened(_)
+                | Event::Teleported => {}
                 Event::Entered { present: true, .. } => {
                     if self.playable_at.is_some() {
                         live.crossings.fetch_add(1, Ordering::Relaxed);

@@ -25,8 +25,6 @@ use crate::capture::Capture;
 use crate::report::Values;
 use crate::{quic, udp};
 
-/// Ticks a second of a client.
-pub const CLIENT_TICK_HZ: u64 = 60;
 /// After the end a client goes on for so long to get its goodbye out.
 pub(crate) const GOODBYE: Duration = Duration::from_ms(50);
 

@@ -10,8 +10,7 @@ use std::collections::VecDeque;
 use ninefold_client::Client;
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::{
-    CELL_UNITS, CELLS_PER_CHUNK, Chunk, ChunkCoord, FIXED_PER_UNIT, LocalPosition, Position, STEP_UNITS,
-    Topology,
+    CELL_UNITS, CELLS_PER_CHUNK, Chunk, ChunkCoord, FIXED_PER_UNIT, LocalPosition, STEP_UNITS, Topology,
 };
 
 /// Near enough to a waypoint to go on to the next.
@@ -60,8 +59,10 @@ impl Walker {
 
     /// Where to walk now: a wish of -1 to 1 along each axis.
     pub fn decide(&mut self, now: Instant, client: &Client) -> (f64, f64) {
-        let Some(local) = client.position() else { return (0.0, 0.0) };
-        let at = Position::from(local);
+        // Where it will be with the last input: that is where the next one begins.
+        let Some((_, mover)) = client.predicted() else { return (0.0, 0.0) };
+        let at = mover.position;
+        let Ok(local) = LocalPosition::try_from(at) else { return (0.0, 0.0) };
         if self.chunk != Some(local.chunk) {
             self.came_from = self.chunk.replace(local.chunk);
         }

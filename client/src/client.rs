@@ -1,110 +1,38 @@
 //! [`Client`]: connection, link, reassembly, cache and ring behind one call order.
 
 mod carried;
+mod chunks;
+mod measure;
+mod play;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ninefold_protocol::chunk::{Assembled, Outcome as Assembly, Reassembly, Refusal};
-use ninefold_protocol::connection::{self, ClientReceived, ClientState, CloseReason, ConnectToken};
+use ninefold_protocol::chunk::Reassembly;
+use ninefold_protocol::connection::{self, ClientReceived, ClientState, ConnectToken};
 use ninefold_protocol::frame::{
-    ChunkAt, ChunkKey, ENCODING_BSP_BIT, ENCODING_RECIPE_BIT, Fragment, Hello, Input, Message,
-    PROTOCOL_VERSION, ParityFragment, Positions, RefuseReason, Welcome, is_parity, kind,
+    ENCODING_BSP_BIT, ENCODING_RECIPE_BIT, Fragment, Hello, Message, PROTOCOL_VERSION, ParityFragment,
+    is_parity, kind,
 };
 use ninefold_protocol::limits::{PACKET_BYTES_MAX, REASSEMBLY_BYTES_MAX};
 use ninefold_protocol::link::Link;
 use ninefold_protocol::time::{Duration, Instant};
-use ninefold_world::{
-    CHUNK_KIND_BSP, Chunk, ChunkCoord, DecodeError, ENCODING_BSP, ENCODING_RECIPE, LocalPosition, Scratch,
-    Topology, decode,
-};
+use ninefold_world::{Chunk, ChunkCoord, Topology};
 
+use self::play::Play;
 use crate::cache::ChunkCache;
-use crate::others::Others;
+use crate::config::ClientConfig;
+use crate::event::{EndReason, Event};
+use crate::measures::Rates;
 use crate::ring::Ring;
 use crate::stats::ClientStats;
 
 /// Events that may wait to be polled; the oldest are dropped beyond it, and the game has stopped
 /// listening long before.
 const EVENTS_MAX: usize = 4_096;
-
-/// What a client wants of its surroundings.
-#[derive(Debug, Clone)]
-pub struct ClientConfig {
-    /// Chunks that it keeps.
-    pub cache_chunks_max: usize,
-    /// Whether it builds chunks from recipes: a third of the bytes on the wire, for a tenth of a
-    /// millisecond of work a chunk.
-    pub recipes: bool,
-    /// Seconds since the Unix epoch at [`Instant::ZERO`]: connect tokens expire by the wall clock.
-    pub unix_s_at_origin: u64,
-}
-
-/// Chunks that a client keeps if it does not say otherwise.
-const CACHE_CHUNKS_MAX: usize = 512;
-
-impl ClientConfig {
-    /// The ordinary client: 512 chunks kept, built from recipes.
-    pub fn new(unix_s_at_origin: u64) -> ClientConfig {
-        ClientConfig { cache_chunks_max: CACHE_CHUNKS_MAX, recipes: true, unix_s_at_origin }
-    }
-}
-
-/// Something that the game may want to know.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// The server let us in.
-    Welcome(Welcome),
-    /// The player stands in another chunk now.
-    Entered {
-        /// Which.
-        coord: ChunkCoord,
-        /// Whether it is here to stand on.
-        present: bool,
-    },
-    /// A chunk is here.
-    ChunkReady {
-        /// The chunk.
-        chunk: Arc<Chunk>,
-        /// Its version.
-        version: u32,
-        /// Bytes that it had on the wire.
-        encoded_bytes: usize,
-        /// How long it was wanted, if it is in the ring.
-        waited: Option<Duration>,
-    },
-    /// A chunk cannot be had; a safe one stands in for it.
-    ChunkUnavailable {
-        /// The stand-in.
-        chunk: Arc<Chunk>,
-    },
-    /// The session is over.
-    Ended(EndReason),
-}
-
-/// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum EndReason {
-    /// The connection ended.
-    #[error("the connection ended: {0:?}")]
-    Connection(ClientState),
-    /// The server closed the connection.
-    #[error("the server closed the connection: {0}")]
-    Closed(CloseReason),
-    /// The server does not let us in.
-    #[error(
-        "the server {0}; this client speaks protocol version {PROTOCOL_VERSION} and the chunk encodings \
-         {ENCODING_BSP_BIT:#b}"
-    )]
-    Refused(RefuseReason),
-    /// The server chose a version that was not offered.
-    #[error("the server chose protocol version {0}; this client speaks {PROTOCOL_VERSION}")]
-    Version(u16),
-    /// The server no longer acknowledges what we say.
-    #[error("the server no longer acknowledges what this client says")]
-    Unresponsive,
-}
+/// Timers of the connection and the link are looked at so often.
+const TIMERS_EVERY: Duration = Duration::from_ms(16);
 
 /// A datagram to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,9 +47,10 @@ pub struct Transmit {
 /// Why a client could not be made.
 pub type ClientError = connection::ClientError;
 
-/// A client. Call [`Client::handle_datagram`] for what came, [`Client::handle_timeout`] once per tick of
-/// the game, [`Client::send_input`] when there is one, then [`Client::poll_transmit`] until it gives
-/// nothing and [`Client::poll_event`] likewise.
+/// A client. Call [`Client::handle_datagram`] for what came, [`Client::set_input`] when the player wants
+/// something else, [`Client::handle_timeout`] each frame of the game or when [`Client::next_timeout`] says so, then
+/// [`Client::poll_transmit`] until it gives nothing and [`Client::poll_event`] likewise. To draw, ask
+/// [`Client::own`] and [`Client::entities`].
 #[derive(Debug)]
 pub struct Client {
     way: Way,
@@ -129,20 +58,19 @@ pub struct Client {
     recipes: bool,
     greeted: bool,
     ended: Option<EndReason>,
+    /// When timers were looked at.
+    timers_at: Instant,
     // the world
     topology: Topology,
     ring: Ring,
     cache: ChunkCache,
     reassembly: Reassembly,
-    // the player
-    input: Option<Input>,
-    next_input: u32,
-    position: Option<LocalPosition>,
-    position_tick: u32,
-    others: Others,
+    // the player and what is around it
+    play: Play,
     // out
     events: VecDeque<Event>,
     stats: ClientStats,
+    rates: Rates,
 }
 
 /// How packets reach the server.
@@ -172,13 +100,11 @@ impl Client {
             ring: Ring::default(),
             cache: ChunkCache::new(config.cache_chunks_max),
             reassembly: Reassembly::new(REASSEMBLY_BYTES_MAX),
-            input: None,
-            next_input: 1,
-            position: None,
-            position_tick: 0,
-            others: Others::default(),
+            play: Play::default(),
+            timers_at: now,
             events: VecDeque::new(),
             stats: ClientStats::default(),
+            rates: Rates::new(now),
         }
     }
 
@@ -199,16 +125,6 @@ impl Client {
         self.state() == ClientState::Connected
     }
 
-    /// The player's position as the server last said.
-    pub fn position(&self) -> Option<LocalPosition> {
-        self.position
-    }
-
-    /// The other players of the ring.
-    pub fn others(&self) -> &Others {
-        &self.others
-    }
-
     /// The ring and what is awaited of it.
     pub fn ring(&self) -> &Ring {
         &self.ring
@@ -226,7 +142,7 @@ impl Client {
 
     /// Whether the player can play: it is in the world and the chunk it stands in is here.
     pub fn is_playable(&self) -> bool {
-        self.position.is_some() && self.ring.active().is_some_and(|c| self.cache.peek(c).is_some())
+        self.predicted().is_some() && self.ring.active().is_some_and(|c| self.cache.peek(c).is_some())
     }
 
     /// The counts.
@@ -266,8 +182,16 @@ impl Client {
         }
     }
 
-    /// Lets time pass: timers of the connection and the link, chunks that did not come.
+    /// When [`Client::handle_timeout`] has something to do; `None` once all is over.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let timers = self.timers_at + TIMERS_EVERY;
+        self.ended.is_none().then(|| self.play.next_due().map_or(timers, |due| due.min(timers)))
+    }
+
+    /// Lets time pass: ticks of the player that are due, timers of the connection and the link, chunks that did
+    /// not come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.timers_at = now;
         if let Way::Netcode(connection) = &mut self.way {
             connection.handle_timeout(now);
         }
@@ -281,21 +205,10 @@ impl Client {
         while let Some(coord) = self.ring.poll_ask(now) {
             self.request(coord);
         }
-    }
-
-    /// Sends what the player wants to do: a wish of -1 to 1 along each axis, and where it looks (65,536
-    /// to the full turn). Goes out with the next [`Client::poll_transmit`]; an input that has not gone
-    /// out by then is replaced.
-    pub fn send_input(&mut self, wish_x: f64, wish_z: f64, yaw: u16) {
-        let axis = |wish: f64| (wish.clamp(-1.0, 1.0) * f64::from(Input::FULL_SPEED)) as i16;
-        self.input = Some(Input {
-            sequence: self.next_input.into(),
-            move_x: axis(wish_x).into(),
-            move_z: axis(wish_z).into(),
-            yaw: yaw.into(),
-            buttons: 0.into(),
-        });
-        self.next_input = self.next_input.wrapping_add(1);
+        self.measure(now);
+        if self.ended.is_none() {
+            self.tick(now);
+        }
     }
 
     /// Ends the session; the disconnect packets go out with [`Client::poll_transmit`].
@@ -336,16 +249,11 @@ impl Client {
 
     /// The next packet of the link, written to the front of `buffer`.
     fn next_packet(&mut self, now: Instant, buffer: &mut [u8]) -> Option<usize> {
-        if !self.is_connected() || (self.input.is_none() && !self.link.wants_to_send()) {
+        if !self.is_connected() || !(self.play.wants_to_send() || self.link.wants_to_send()) {
             return None;
         }
         let mut packet = self.link.packet(now, buffer);
-        if let Some(input) = self.input
-            && packet.fits(size_of::<Input>())
-        {
-            packet.push(kind::INPUT, &[zerocopy::IntoBytes::as_bytes(&input)]);
-            self.input = None;
-        }
+        self.play.write_inputs(&mut packet);
         packet.finish().map(|built| built.head_bytes)
     }
 
@@ -401,33 +309,14 @@ impl Client {
             Message::Welcome(welcome) if welcome.version != PROTOCOL_VERSION => {
                 self.end(EndReason::Version(welcome.version));
             }
-            Message::Welcome(welcome) => self.tell(Event::Welcome(welcome)),
+            Message::Welcome(welcome) => self.begin(now, &welcome),
             Message::Refuse(reason) => self.end(EndReason::Refused(reason)),
             Message::ChunkEnter { cx, cz } => self.enter(now, ChunkCoord { cx, cz }),
-            Message::ChunkUnavailable(at, _) if at.key.cy == 0 => {
-                let coord = ChunkCoord { cx: at.key.cx, cz: at.key.cz };
-                let chunk = Arc::new(Chunk::safe(coord));
-                self.stats.chunks_unavailable += 1;
-                self.reassembly.forget(at.key);
-                self.keep(Arc::clone(&chunk), 0);
-                self.ring.arrived(coord);
-                self.tell(Event::ChunkUnavailable { chunk });
-            }
+            Message::ChunkUnavailable(at, _) if at.key.cy == 0 => self.take_unavailable(now, at.key),
             Message::Unknown(_) => self.stats.frames_unknown += 1,
             // What only a client says, and floors that this world does not have.
             _ => self.stats.frames_refused += 1,
         }
-    }
-
-    fn enter(&mut self, now: Instant, coord: ChunkCoord) {
-        let is_crossing = self.ring.active().is_some();
-        self.ring.enter(now, self.topology, coord, &mut self.cache);
-        let present = self.cache.peek(coord).is_some();
-        if is_crossing {
-            self.stats.crossings += 1;
-            self.stats.crossings_without_chunk += u64::from(!present);
-        }
-        self.tell(Event::Entered { coord, present });
     }
 
     fn take_frame(&mut self, now: Instant, kind: u8, body: &[u8]) {
@@ -440,116 +329,9 @@ impl Client {
                 Ok(fragment) => self.take_fragment(now, &fragment),
                 Err(_) => self.stats.frames_refused += 1,
             },
-            kind::POSITIONS => match Positions::parse(body) {
-                Ok(positions) => self.take_positions(&positions),
-                Err(_) => self.stats.frames_refused += 1,
-            },
+            kind::SNAPSHOT => self.take_snapshot(now, body),
+            kind::EVENT => self.take_event(body),
             _ => self.stats.frames_unknown += 1,
         }
     }
-
-    fn take_positions(&mut self, positions: &Positions<'_>) {
-        let tick = positions.header.tick.get();
-        let is_old = tick.wrapping_sub(self.position_tick) > u32::MAX / 2;
-        if self.position.is_some() && is_old {
-            return;
-        }
-        let own = positions.header.own;
-        let chunk = ChunkCoord { cx: own.cx.get(), cz: own.cz.get() };
-        self.position_tick = tick;
-        self.position = Some(LocalPosition { chunk, x: own.x.get(), y: own.y.get(), z: own.z.get() });
-        self.others.update(chunk, positions);
-    }
-
-    fn take_fragment(&mut self, now: Instant, fragment: &Fragment<'_>) {
-        self.stats.fragments_in += 1;
-        let Fragment { key, version, kind, encoding, .. } = *fragment;
-        if self.wants(key, version, kind, encoding) {
-            let outcome = self.reassembly.handle(now, fragment);
-            self.assembled(now, key, outcome);
-        }
-    }
-
-    /// Parity counts as a fragment: so many of either sort as a chunk has make it whole.
-    fn take_parity(&mut self, now: Instant, fragment: &ParityFragment<'_>) {
-        self.stats.fragments_in += 1;
-        let ParityFragment { key, version, kind, encoding, .. } = *fragment;
-        if self.wants(key, version, kind, encoding) {
-            let outcome = self.reassembly.handle_parity(now, fragment);
-            self.assembled(now, key, outcome);
-        }
-    }
-
-    /// Whether a fragment is of a chunk that can be used and is not here.
-    fn wants(&mut self, key: ChunkKey, version: u32, kind: u8, encoding: u8) -> bool {
-        let coord = ChunkCoord { cx: key.cx, cz: key.cz };
-        let understood = encoding == ENCODING_BSP || self.recipes && encoding == ENCODING_RECIPE;
-        if key.cy != 0 || kind != CHUNK_KIND_BSP || !understood {
-            self.stats.fragments_refused += 1;
-            return false;
-        }
-        let is_here = self.cache.peek(coord).is_some_and(|c| c.version >= version);
-        self.stats.fragments_duplicate += u64::from(is_here);
-        !is_here
-    }
-
-    fn assembled(&mut self, now: Instant, key: ChunkKey, outcome: Assembly) {
-        let coord = ChunkCoord { cx: key.cx, cz: key.cz };
-        match outcome {
-            Assembly::Progress => self.ring.grew(now, coord),
-            Assembly::Complete(assembled) => self.take_chunk(now, coord, assembled),
-            Assembly::Refused(Refusal::Duplicate) => self.stats.fragments_duplicate += 1,
-            Assembly::Refused(_) => self.stats.fragments_refused += 1,
-        }
-    }
-
-    fn take_chunk(&mut self, now: Instant, coord: ChunkCoord, assembled: Assembled) {
-        let decoded = match assembled.encoding {
-            ENCODING_RECIPE => Chunk::from_recipe(&assembled.bytes, &mut Scratch::default()),
-            _ => decode(&assembled.bytes),
-        };
-        match decoded {
-            Ok(chunk) if chunk.coord() == coord => {
-                self.stats.chunks_complete += 1;
-                let chunk = Arc::new(chunk);
-                self.keep(Arc::clone(&chunk), assembled.version);
-                let waited = self.ring.arrived(coord).map(|w| now.since(w.since));
-                let Assembled { version, bytes, .. } = assembled;
-                self.tell(Event::ChunkReady { chunk, version, encoded_bytes: bytes.len(), waited });
-            }
-            Ok(_) => {
-                self.stats.chunks_undecodable += 1;
-                self.request(coord);
-            }
-            Err(error) => {
-                match error {
-                    DecodeError::ContentHash { .. } => self.stats.chunks_hash_failed += 1,
-                    _ => self.stats.chunks_undecodable += 1,
-                }
-                self.request(coord);
-            }
-        }
-    }
-
-    fn keep(&mut self, chunk: Arc<Chunk>, version: u32) {
-        if let Some(out) = self.cache.insert(chunk, version) {
-            self.stats.chunks_forgotten += 1;
-            // A stand-in was never the server's to know of.
-            if out.version > 0 {
-                self.send(&Message::ChunkForget(ChunkAt { key: key(out.coord), version: out.version }));
-            }
-        }
-    }
-
-    /// Asks for a chunk again; only what is in the ring may be asked for.
-    fn request(&mut self, coord: ChunkCoord) {
-        if self.ring.coords().contains(&coord) {
-            self.stats.chunks_requested += 1;
-            self.send(&Message::ChunkRequest(key(coord)));
-        }
-    }
-}
-
-fn key(coord: ChunkCoord) -> ChunkKey {
-    ChunkKey { cx: coord.cx, cy: 0, cz: coord.cz }
 }

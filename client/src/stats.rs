@@ -37,6 +37,18 @@ pub struct ClientStats {
     pub chunks_requested: u64,
     /// Unfinished chunks that were given up.
     pub chunks_expired: u64,
+    /// Snapshots received.
+    pub snapshots_in: u64,
+    /// Those that were overtaken by a newer one.
+    pub snapshots_old: u64,
+    /// Those that lead from one that is not held.
+    pub snapshots_without_baseline: u64,
+    /// Those that speak of inputs that were never made, or confirm older ones than before.
+    pub confirmations_refused: u64,
+    /// Events received, once each.
+    pub events_in: u64,
+    /// Events received again.
+    pub events_repeated: u64,
     /// Moves into another chunk, the first one not counted.
     pub crossings: u64,
     /// Those into a chunk that was not here.

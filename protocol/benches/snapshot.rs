@@ -39,8 +39,13 @@ fn pair(count: u32) -> (Snapshot, Snapshot) {
 
 /// As the server calls it: it has both states at hand.
 fn write(body: &mut [u8], base: &Snapshot, now: &Snapshot) -> usize {
-    let head =
-        Head { tick: now.tick, baseline: Some(base.tick), input: now.input, lead_half_ms: now.lead_half_ms };
+    let head = Head {
+        tick: now.tick,
+        baseline: Some(base.tick),
+        input: now.input,
+        lead_half_ms: now.lead_half_ms,
+        incomplete: false,
+    };
     let mut encoder = Encoder::new(body, HZ, &head);
     encoder.own(&base.own, &now.own).open_doors(
         &base.open_doors,

@@ -50,6 +50,8 @@ impl Config {
             tick_rate_hz: self.tick_rate_hz,
             world_id,
             walk_speed_units_s: self.walk_speed_units_s,
+            snapshot_every_ticks: self.snapshot_every_ticks,
+            snapshot_bytes_max: self.snapshot_bytes_max as usize,
             spawn_radius_chunks: self.spawn_radius_chunks,
             active_fragments_per_tick: self.active_fragments_per_tick as usize,
             neighbour_fragments_per_tick: self.neighbour_fragments_per_tick as usize,

@@ -162,6 +162,15 @@ config_keys! {
     /// How fast players walk, in world units per second. A chunk is 1024 units wide.
     walk_speed_units_s: u32 = 320, in 1..=4_096;
 
+    /// A snapshot of what is around it goes to each client every so many ticks.
+    snapshot_every_ticks: u32 = 1, in 1..=15;
+
+    /// Bytes that one snapshot may have. What does not fit waits for the next one, the most urgent first.
+    snapshot_bytes_max: u32 = 1_000, in 200..=1_000;
+
+    /// Creatures that wander about each chunk in which a player is.
+    creatures_per_chunk: u32 = 1, in 0..=16;
+
     /// How far from the origin players come into the world, in chunks.
     spawn_radius_chunks: u32 = 4, in 0..=1_024;
 
@@ -176,7 +185,7 @@ config_keys! {
     /// without a queue, "fixed" takes the ceiling.
     congestion_control: Mode = Mode::Copa;
 
-    /// Bytes per second that a client may be sent at least, however bad its line looks. Positions and
+    /// Bytes per second that a client may be sent at least, however bad its line looks. Snapshots and
     /// messages are sent at once in any case; chunks get what they leave.
     client_rate_min_bytes_s: u64 = 32_000, in 1_000..=1_000_000_000;
 

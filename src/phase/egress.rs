@@ -4,7 +4,7 @@
 //! [`CONTROL_PACKETS_MAX`] packets of them.
 
 use bytes::Bytes;
-use ninefold_protocol::frame::kind;
+use ninefold_protocol::frame::{EVENT_BYTES, kind};
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::time::Instant;
 use zerocopy::IntoBytes;
@@ -12,7 +12,7 @@ use zerocopy::IntoBytes;
 use super::{Pick, Plan};
 use crate::carrier::{Carrier, Departure, Departures};
 use crate::sending::Token;
-use crate::session::{Session, Sessions, Stage};
+use crate::session::{Receipt, Session, Sessions, Stage};
 use crate::telemetry::Counters;
 
 /// Packets without a fragment that one client may get in a tick.
@@ -20,7 +20,7 @@ const CONTROL_PACKETS_MAX: usize = 4;
 
 /// Sends what was planned. Clients whose time to leave has come are moved to `departed`.
 pub fn egress(
-    now: Instant,
+    (now, tick): (Instant, u64),
     plan: &Plan,
     sessions: &mut Sessions,
     departures: &mut Departures,
@@ -30,8 +30,8 @@ pub fn egress(
     for planned in &plan.clients {
         let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
         let connection = session.connection;
-        let positions = &plan.positions[planned.positions.clone()];
-        send_control(now, session, positions, departures, counters);
+        let snapshot = &plan.snapshots[planned.snapshot.clone()];
+        send_control(now, tick, session, snapshot, departures, counters);
         for pick in &plan.picks[planned.picks.clone()] {
             send_fragment(now, session, *pick, departures, counters);
         }
@@ -42,17 +42,20 @@ pub fn egress(
     }
 }
 
-/// Acknowledgements, reliable messages and positions: they leave at once, whatever the line's rate.
+/// Acknowledgements, reliable messages, the snapshot and events: they leave at once, whatever the line's rate.
 fn send_control(
     now: Instant,
+    tick: u64,
     session: &mut Session,
-    mut positions: &[u8],
+    mut snapshot: &[u8],
     departures: &mut Departures,
     counters: &mut Counters,
 ) {
     let mut buffer = [0; PACKET_BYTES_MAX];
     for _ in 0..CONTROL_PACKETS_MAX {
-        if positions.is_empty() && !session.link.wants_to_send() {
+        session.events.expire(tick);
+        let has_events = !session.events.is_empty();
+        if snapshot.is_empty() && !has_events && !session.link.wants_to_send() {
             return;
         }
         if departures.room(session.connection, PACKET_BYTES_MAX) == 0 {
@@ -60,10 +63,18 @@ fn send_control(
             return;
         }
         let mut packet = session.link.packet(now, &mut buffer);
-        if !positions.is_empty() && packet.fits(positions.len()) {
-            packet.push(kind::POSITIONS, &[positions]);
-            positions = &[];
+        if !snapshot.is_empty() && packet.fits(snapshot.len()) {
+            packet.push(kind::SNAPSHOT, &[snapshot]).token(Receipt::Snapshot(tick));
+            snapshot = &[];
         }
+        session.events.tell(|event| {
+            let fits = packet.fits(EVENT_BYTES);
+            if fits {
+                packet.push(kind::EVENT, &[&event.to_bytes()]);
+                counters.events_sent += 1;
+            }
+            fits
+        });
         let Some(built) = packet.finish() else { return };
         let departure = Departure::Packet { connection: session.connection, at: now, tail: Bytes::new() };
         hand_over(departure, &buffer[..built.head_bytes], 0, departures, counters);
@@ -88,7 +99,7 @@ fn send_fragment(
         Carrier::Quic => now,
     };
     let mut packet = session.link.packet(at, &mut buffer);
-    packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), tail.len()).token(token);
+    packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), tail.len()).token(Receipt::Fragment(token));
     let built = packet.finish().expect("it has a fragment in it");
     let departure = Departure::Packet { connection: session.connection, at, tail };
     hand_over(departure, &buffer[..built.head_bytes], built.tail_bytes, departures, counters);

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use ninefold_protocol::frame::{ChunkAt, ChunkKey, Message};
 use ninefold_protocol::time::Instant;
-use ninefold_world::{CHUNK_UNITS, Chunk, ChunkCoord, LocalPosition, Mover, Position};
+use ninefold_world::{CHUNK_UNITS, Chunk, ChunkCoord, Mover, Position};
 
 use super::ingress::UNAVAILABLE;
 use crate::chunk::{ChunkService, ChunkState, Urgency, Workshop};
-use crate::crowd::Crowd;
+use crate::game::{Body, KnownChunks, Living, Player, Setting};
 use crate::rules::Rules;
 use crate::session::{Session, Sessions, Stage};
 use crate::telemetry::Counters;
@@ -25,7 +25,7 @@ pub fn generate<W: Workshop>(
     clock_ns: &dyn Fn() -> u64,
     sessions: &mut Sessions,
     chunks: &mut ChunkService<W>,
-    crowd: &mut Crowd,
+    living: &mut Living,
     counters: &mut Counters,
 ) {
     let until_ns = clock_ns() + rules.take_in_time_per_tick.as_us() * 1_000;
@@ -35,11 +35,11 @@ pub fn generate<W: Workshop>(
     }
     chunks.dispatch(now);
     for session in sessions.iter_mut() {
-        if session.view.missing() > 0 {
+        if session.view.missing() > 0 && !session.awaits_offers(now) {
             adopt(now, session, chunks, counters);
         }
         if let Stage::Spawning(coord) = session.stage {
-            spawn(now, tick, session, coord, crowd, counters);
+            spawn(now, session, coord, chunks, living, (tick, rules), counters);
         }
     }
 }
@@ -82,7 +82,13 @@ fn adopt<W: Workshop>(
         .collect();
     for coord in missing {
         match chunks.state(coord) {
-            ChunkState::Ready(ready) => session.view.on_ready(ready),
+            ChunkState::Ready(ready) => {
+                if let Some(version) = session.view.on_ready(ready) {
+                    counters.chunks_held_already += 1;
+                    let key = ChunkKey { cx: coord.cx, cy: 0, cz: coord.cz };
+                    session.send(now, &Message::ChunkKnown(ChunkAt { key, version }), counters);
+                }
+            }
             ChunkState::Failed => {
                 session.view.on_unavailable(coord, Arc::new(Chunk::safe(coord)));
                 counters.chunks_unavailable += 1;
@@ -95,23 +101,38 @@ fn adopt<W: Workshop>(
     }
 }
 
-/// Puts the player into the world once the chunk it will stand in is there.
-fn spawn(
+/// Puts the player into the world once the chunk it will stand in is there: as a new entity, or where it was put.
+fn spawn<W: Workshop>(
     now: Instant,
-    tick: u64,
     session: &mut Session,
     coord: ChunkCoord,
-    crowd: &mut Crowd,
+    chunks: &ChunkService<W>,
+    living: &mut Living,
+    (tick, rules): (u64, &Rules),
     counters: &mut Counters,
 ) {
     let Some(chunk) = session.view.chunk(coord) else { return };
-    let position = chunk.spawn(session.client_id);
-    let local = LocalPosition::try_from(position).expect("a spawn point lies in its chunk");
-    session.mover = Mover::standing(position);
-    session.local = local;
-    session.local_told = local;
+    let mover = Mover::standing(chunk.spawn(session.client_id));
+    let (game, mut scene) = living.scene(Setting { tick, pace: rules.pace(), chunks, counters });
+    let moved = session.entity.is_some_and(|entity| {
+        let body = scene.entities.get::<&mut Body>(entity);
+        body.map(|mut body| *body = Body::standing(mover)).is_ok()
+    });
+    if !moved {
+        let player = Player { slot: session.player(), client_id: session.client_id };
+        session.entity = Some(game.connect(&mut scene.near(&session.view), player, mover));
+        counters.clients_spawned += 1;
+    }
+    session.mover = mover;
     session.stage = Stage::Playing;
-    crowd.insert(tick, session.player(), local);
-    counters.clients_spawned += 1;
     session.send(now, &Message::ChunkEnter { cx: coord.cx, cz: coord.cz }, counters);
+}
+
+impl<W: Workshop> KnownChunks for ChunkService<W> {
+    fn known(&self, coord: ChunkCoord) -> Option<&Chunk> {
+        match self.state(coord) {
+            ChunkState::Ready(ready) => Some(&ready.chunk),
+            _ => None,
+        }
+    }
 }

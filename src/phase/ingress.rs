@@ -4,8 +4,8 @@
 //! client, and each client's timers once.
 
 use ninefold_protocol::frame::{
-    ChunkKey, ENCODING_BSP_BIT, ENCODING_RECIPE_BIT, Hello, Input, Message, PROTOCOL_VERSION, RawMessage,
-    RefuseReason, UnavailableReason, Welcome, kind,
+    ChunkKey, ENCODING_BSP_BIT, ENCODING_RECIPE_BIT, Hello, Inputs, Message, OFFERS_MAX, PROTOCOL_VERSION,
+    RawMessage, RefuseReason, UnavailableReason, Welcome, kind,
 };
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::link::{LinkError, Outcome};
@@ -13,8 +13,8 @@ use ninefold_protocol::time::Instant;
 use ninefold_world::{ChunkCoord, spawn_chunk};
 
 use crate::carrier::{Arrival, Arrivals, ConnectionId};
-use crate::rules::{CHUNK_REQUESTS_PER_TICK_MAX, LEAVE_AFTER, PACKETS_PER_TICK_MAX, Rules};
-use crate::session::{Session, Sessions, Stage};
+use crate::rules::{CHUNK_REQUESTS_PER_TICK_MAX, LEAVE_AFTER, OFFERS_WAIT, PACKETS_PER_TICK_MAX, Rules};
+use crate::session::{Receipt, Session, Sessions, Stage};
 use crate::telemetry::Counters;
 use crate::view::{Acked, Requested};
 
@@ -101,8 +101,8 @@ fn packet_arrived(
     };
     for (kind, body) in frames {
         match kind {
-            kind::INPUT => match Input::parse(body) {
-                Ok(input) => take_input(now, session, input, counters),
+            kind::INPUTS => match Inputs::parse(body) {
+                Ok(inputs) => take_inputs(now, came.at, rules, session, &inputs, counters),
                 Err(_) => counters.frames_refused += 1,
             },
             _ => counters.frames_unknown += 1,
@@ -114,26 +114,41 @@ fn packet_arrived(
     }
 }
 
-fn take_input(now: Instant, session: &mut Session, input: Input, counters: &mut Counters) {
-    let ahead = input.sequence.get().wrapping_sub(session.input.sequence.get());
-    if ahead == 0 || ahead > u32::MAX / 2 {
-        counters.inputs_old += 1;
+fn take_inputs(
+    now: Instant,
+    at: Instant,
+    rules: &Rules,
+    session: &mut Session,
+    inputs: &Inputs<'_>,
+    counters: &mut Counters,
+) {
+    // Before it is in the world there is nobody to move.
+    if !session.is_playing() {
         return;
     }
-    session.input = input;
-    session.input_at = now;
+    let offered = session.inputs.offer(now, at, rules.period(), inputs);
+    counters.inputs_missing += u64::from(offered.skipped);
+    counters.inputs_ahead += u64::from(offered.ahead);
+    if offered.flood {
+        counters.clients_flooding += 1;
+        session.send(now, &Message::Refuse(RefuseReason::Flood), counters);
+        session.stage = Stage::Leaving(now + LEAVE_AFTER);
+    }
 }
 
 /// Hears from the link what became of fragments.
 fn settle(session: &mut Session, counters: &mut Counters) {
     while let Some(outcome) = session.link.poll_outcome() {
         match outcome {
-            Outcome::Acked(token) => {
+            Outcome::Acked(Receipt::Fragment(token)) => {
                 if let Acked::Whole(_) = session.view.on_acked(token) {
                     counters.chunks_delivered += 1;
                 }
             }
-            Outcome::Lost(token) => session.view.on_lost(token),
+            Outcome::Lost(Receipt::Fragment(token)) => session.view.on_lost(token),
+            Outcome::Acked(Receipt::Snapshot(tick)) => session.snapshots.on_acked(tick),
+            // The next one says it all.
+            Outcome::Lost(Receipt::Snapshot(_)) => {}
         }
     }
 }
@@ -169,7 +184,14 @@ fn take_message(
             request(session, key, counters);
         }
         Message::Unknown(_) => counters.frames_unknown += 1,
-        Message::ChunkHave { .. } => counters.frames_unknown += 1,
+        Message::ChunkHave { key, content_hash } => {
+            let awaited = &mut session.offers_awaited.0;
+            match on_the_ground(key).filter(|_| *awaited > 0) {
+                Some(coord) => session.view.offer(coord, content_hash),
+                None => counters.frames_refused += 1,
+            }
+            *awaited = awaited.saturating_sub(1);
+        }
         // What only a server says.
         Message::Welcome(_)
         | Message::Refuse(_)
@@ -208,6 +230,7 @@ fn greet(
             if hello.encodings & ENCODING_RECIPE_BIT != 0 {
                 session.view.take_recipes();
             }
+            session.offers_awaited = (hello.offers.min(OFFERS_MAX), now + OFFERS_WAIT);
             session.stage = Stage::Spawning(spawn_chunk(session.client_id, rules.spawn_radius_chunks));
             Message::Welcome(Welcome {
                 version: PROTOCOL_VERSION,

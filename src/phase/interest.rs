@@ -1,56 +1,60 @@
-//! Who stands in which chunk: ring changes, CHUNK_ENTER, and the crowd by chunk.
+//! Who stands in which chunk: ring changes, CHUNK_ENTER, and the replicas by chunk.
 //!
-//! Work: clients that came, went or moved; a ring change costs nine chunks.
+//! Work: clients that came, went or crossed a border, nine chunks each; and every entity once, to see whether it has
+//! changed.
 
 use ninefold_protocol::frame::Message;
 use ninefold_protocol::time::Instant;
 use ninefold_world::{ChunkCoord, Topology};
 
 use crate::chunk::{ChunkService, Workshop};
-use crate::crowd::Crowd;
+use crate::game::{Living, Setting};
+use crate::replicas::Replicas;
+use crate::rules::Rules;
 use crate::session::{Session, Sessions, Stage};
 use crate::telemetry::Counters;
 
-/// Brings rings and crowd up to date, and forgets who departed.
+/// Brings rings and replicas up to date, and forgets who departed.
 pub fn interest<W: Workshop>(
     now: Instant,
-    tick: u64,
+    (tick, rules): (u64, &Rules),
     sessions: &mut Sessions,
     departed: &mut Vec<Session>,
     chunks: &mut ChunkService<W>,
-    crowd: &mut Crowd,
+    living: &mut Living,
+    replicas: &mut Replicas,
     counters: &mut Counters,
 ) {
     for session in departed.drain(..) {
         for place in session.view.ring() {
             chunks.unpin(place.coord);
         }
-        crowd.remove(tick, session.player(), session.local_told.chunk);
+        if let Some(entity) = session.entity {
+            let setting = Setting { tick, pace: rules.pace(), chunks: &*chunks, counters };
+            let (game, mut scene) = living.scene(setting);
+            game.despawn(&mut scene, entity);
+            // The game may have done so.
+            let _ = scene.entities.despawn(entity);
+        }
     }
     for session in sessions.iter_mut() {
         match session.stage {
             Stage::Spawning(coord) if session.view.active() != Some(coord) => enter(session, coord, chunks),
-            Stage::Playing => follow(now, tick, session, chunks, crowd, counters),
+            Stage::Playing => follow(now, session, chunks, counters),
             _ => {}
         }
     }
+    replicas.gather(tick, &mut living.entities);
 }
 
 fn follow<W: Workshop>(
     now: Instant,
-    tick: u64,
     session: &mut Session,
     chunks: &mut ChunkService<W>,
-    crowd: &mut Crowd,
     counters: &mut Counters,
 ) {
     let active = session.view.active().expect("a playing client has a ring");
-    if session.local == session.local_told {
-        return;
-    }
-    session.local_told = session.local;
-    crowd.moved(tick, session.player(), active, session.local);
-    let to = session.local.chunk;
+    let to = session.mover.position.chunk().expect("nobody walks out of the grid of chunks");
     if to != active {
         counters.crossings += 1;
         enter(session, to, chunks);

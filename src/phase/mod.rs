@@ -13,7 +13,7 @@ pub use egress::egress;
 pub use generate::generate;
 pub use ingress::ingress;
 pub use interest::interest;
-pub use replicate::replicate;
+pub use replicate::{Composer, replicate};
 pub use simulate::simulate;
 pub use stream::stream;
 
@@ -24,8 +24,8 @@ use std::ops::Range;
 pub struct Plan {
     /// One entry for each client to which something may go, in the order of slots.
     pub clients: Vec<Planned>,
-    /// Bodies of positions frames.
-    pub positions: Vec<u8>,
+    /// Bodies of snapshot frames.
+    pub snapshots: Vec<u8>,
     /// Chunk fragments.
     pub picks: Vec<Pick>,
 }
@@ -35,8 +35,8 @@ pub struct Plan {
 pub struct Planned {
     /// Which.
     pub slot: usize,
-    /// Its positions frame in [`Plan::positions`], empty for none.
-    pub positions: Range<usize>,
+    /// Its snapshot in [`Plan::snapshots`], empty for none.
+    pub snapshot: Range<usize>,
     /// Its fragments in [`Plan::picks`].
     pub picks: Range<usize>,
 }
@@ -54,7 +54,7 @@ impl Plan {
     /// Forgets the last tick.
     pub fn clear(&mut self) {
         self.clients.clear();
-        self.positions.clear();
+        self.snapshots.clear();
         self.picks.clear();
     }
 }

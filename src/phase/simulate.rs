@@ -1,54 +1,71 @@
-//! Inputs become moved players: the wish of each client's newest input, slid through the world.
+//! Inputs become moved players, and the game goes on by one tick.
 //!
-//! Work: each client that walks or falls once, in as many parts as its speed asks for; a slide looks at no
-//! more than the ring's chunks.
+//! Work: each client's inputs that are due, at most two; the game's own tick; doors whose time has come.
 
-use ninefold_protocol::time::Instant;
-use ninefold_world::{Loaded, LocalPosition, OpenDoors, slide};
+use ninefold_world::{Topology, Wish};
 
-use crate::rules::{INPUT_HOLD, Rules};
+use crate::chunk::{ChunkService, Workshop};
+use crate::game::{Body, Game, Living, Scene, Setting};
+use crate::replicas::Replicas;
+use crate::rules::{Rules, SILENCE_MAX};
 use crate::session::{Session, Sessions};
 use crate::telemetry::Counters;
 
-/// A longer way is gone in parts: a slide takes one step up, and stairs are a cell deep.
-const PART_UNITS_MAX: f64 = 24.0;
-/// Nobody can open a door yet, so none is in anybody's way.
-const OPEN_DOORS: OpenDoors = OpenDoors::ALL;
-
-/// Moves every player one tick on.
-pub fn simulate(now: Instant, rules: &Rules, sessions: &mut Sessions, counters: &mut Counters) {
+/// Moves the world on by one tick. What happened in it is told to the clients around.
+pub fn simulate<W: Workshop>(
+    tick: u64,
+    rules: &Rules,
+    sessions: &mut Sessions,
+    chunks: &ChunkService<W>,
+    living: &mut Living,
+    replicas: &mut Replicas,
+    counters: &mut Counters,
+) {
+    living.happenings.clear();
+    let silence_ticks = (SILENCE_MAX.as_us() / rules.period().as_us().max(1)) as u32;
+    let (game, mut scene) = living.scene(Setting { tick, pace: rules.pace(), chunks, counters });
     for session in sessions.iter_mut().filter(|s| s.is_playing()) {
-        let stale = now.since(session.input_at) > INPUT_HOLD;
-        let wish = if stale { (0.0, 0.0) } else { session.input.wish() };
-        let walks = wish != (0.0, 0.0);
-        if walks {
-            session.heading = wish;
-        }
-        // Who stands and wants nothing stays.
-        if walks || !session.mover.on_ground {
-            advance(rules, session, wish, counters);
+        play(session, silence_ticks, game, &mut scene);
+    }
+    game.tick(&mut scene);
+    scene.close_doors();
+    for happening in &living.happenings {
+        let Some(event) = happening.event(tick) else { continue };
+        let Some(chunk) = happening.at.chunk() else { continue };
+        // A door's new state goes with the next snapshot.
+        replicas.touch(tick, chunk);
+        let is_around = |s: &&mut Session| {
+            let active = s.view.active().filter(|_| s.is_playing());
+            active.is_some_and(|of| Topology::Plane.offset(of, chunk).is_some())
+        };
+        for session in sessions.iter_mut().filter(is_around) {
+            counters.events_dropped += u64::from(session.events.push(tick, event));
         }
     }
 }
 
-fn advance(rules: &Rules, session: &mut Session, wish: (f64, f64), counters: &mut Counters) {
-    let whole = f64::from(rules.walk_speed_units_s) / f64::from(rules.tick_rate_hz);
-    let parts = (whole / PART_UNITS_MAX).ceil().max(1.0);
-    let (part, parts) = (whole / parts, parts as u32);
-    let part_us = (rules.period().as_us() / u64::from(parts)) as u32;
-    let view = &session.view;
-    let chunk_at = |coord| view.chunk(coord).map(|chunk| Loaded { chunk, open_doors: OPEN_DOORS });
-    for _ in 0..parts {
-        let slid = slide(&chunk_at, session.mover, (wish.0 * part, wish.1 * part), part_us);
-        counters.steps_blocked_by_missing_chunk += u64::from(slid.missing.is_some());
-        counters.players_freed += u64::from(slid.freed);
-        // A place that cannot be told of is not gone to.
-        let Ok(local) = LocalPosition::try_from(slid.mover.position) else { break };
-        session.mover = slid.mover;
-        session.local = local;
-        // The ring follows in the next phase; further than into its next chunk nobody goes in a tick.
-        if view.active() != Some(local.chunk) {
-            break;
+/// Gives the game the inputs of one player that are due.
+fn play(session: &mut Session, silence_ticks: u32, game: &mut dyn Game, scene: &mut Scene<'_>) {
+    let Some(entity) = session.entity else { return };
+    let taken = session.inputs.take();
+    session.silent_ticks = if taken[0].is_some() { 0 } else { session.silent_ticks.saturating_add(1) };
+    let started = session.inputs.last_taken() != 0;
+    let mut scene = scene.near(&session.view);
+    scene.counters.inputs_late += u64::from(started && taken[0].is_none());
+    for taken in taken.into_iter().flatten() {
+        scene.counters.inputs_taken += 1;
+        let wish = taken.input.wish();
+        if wish != (0.0, 0.0) {
+            session.heading = wish;
         }
+        game.input(&mut scene, entity, &taken.input, taken.pressed);
+    }
+    let Ok(body) = scene.entities.get::<&Body>(entity).map(|body| *body) else { return };
+    if session.silent_ticks > silence_ticks && !body.mover.on_ground {
+        let pace = scene.pace;
+        scene.walk_by(entity, Wish::default(), body.yaw, pace);
+    }
+    if let Ok(body) = scene.entities.get::<&Body>(entity) {
+        session.mover = body.mover;
     }
 }

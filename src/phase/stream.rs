@@ -47,7 +47,7 @@ pub fn stream(
         let start = picks.len();
         if session.view.has_waiting() {
             let until = now + rules.period();
-            let first = CONTROL_RESERVE_BYTES + planned.positions.len();
+            let first = CONTROL_RESERVE_BYTES + planned.snapshot.len();
             let mut budget = session.link.budget(now, until);
             budget.spend(first as u64);
             let in_flight_left = rules.in_flight_bytes_max.saturating_sub(session.link.bytes_in_flight());

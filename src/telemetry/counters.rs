@@ -44,8 +44,32 @@ counters! {
     frames_refused,
     /// Frames and messages of unknown types, skipped.
     frames_unknown,
-    /// Inputs older than the newest, ignored.
-    inputs_old,
+    /// Inputs that players were moved by.
+    inputs_taken,
+    /// Inputs that came too late to be waited for: no packet repeats them any more.
+    inputs_missing,
+    /// Inputs so far ahead of their time that they were refused.
+    inputs_ahead,
+    /// Ticks in which a player stood still because its input had not come.
+    inputs_late,
+    /// Clients that were told to go because they sent far more inputs than there were ticks.
+    clients_flooding,
+    /// Snapshots sent.
+    snapshots_sent,
+    /// Snapshots that led from nothing because no baseline was left.
+    snapshots_full,
+    /// Bytes of all snapshots.
+    snapshot_bytes_out,
+    /// Changes that had to wait for a later snapshot.
+    changes_left_out,
+    /// Events told, including again.
+    events_sent,
+    /// Events dropped because too many waited for one client.
+    events_dropped,
+    /// Events dropped because too many happened in one tick.
+    happenings_dropped,
+    /// Chunks that clients had from an earlier session and need not be sent.
+    chunks_held_already,
     /// Packets to clients.
     packets_out,
     /// Bytes of those before sealing.

@@ -17,6 +17,7 @@ use ninefold::server::{Server, unix_s};
 use ninefold_client::protocol::connection::{
     CloseReason, ConnectToken, DATAGRAM_BYTES_MAX, DEVELOPMENT_KEY, Extensions, TokenParams,
 };
+use ninefold_client::protocol::frame::PlayerInput;
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::{BspWorld, ChunkCoord, Generator, Grid, Position};
 use ninefold_client::{Client, ClientConfig, Event};
@@ -26,7 +27,8 @@ use self::quic::{Heard, QuicLine, RUNTIME};
 /// The configuration of the tests: any free port, a fixed world.
 pub fn config() -> Config {
     let listen = "127.0.0.1:0".parse().unwrap();
-    Config { listen, socket_buffer_bytes: 4 << 20, ..Config::default() }
+    // Creatures would be others of whom a test knows nothing.
+    Config { listen, socket_buffer_bytes: 4 << 20, creatures_per_chunk: 0, ..Config::default() }
 }
 
 /// A server with the ordinary world.
@@ -74,6 +76,12 @@ pub fn token_with(
     let [up, down] = [up, down].map(|key| key.try_into().unwrap());
     ConnectToken::mint_extended(&params, Extensions::ALL, key, *nonce, up, down)
         .expect("the parameters are right")
+}
+
+/// What a player wants who walks, -1 to 1 along each axis.
+pub fn wish(x: f64, z: f64) -> PlayerInput {
+    let axis = |wish: f64| (wish.clamp(-1.0, 1.0) * f64::from(PlayerInput::FULL_SPEED)) as i16;
+    PlayerInput { move_x: axis(x), move_z: axis(z), ..PlayerInput::default() }
 }
 
 /// A client core with a socket.
@@ -144,10 +152,8 @@ impl Player {
     pub fn step(&mut self) {
         self.receive();
         let now = self.clock.now();
+        self.client.set_input(wish(self.wish.0, self.wish.1));
         self.client.handle_timeout(now);
-        if self.client.is_connected() && self.client.ended().is_none() {
-            self.client.send_input(self.wish.0, self.wish.1, 0);
-        }
         self.events.extend(std::iter::from_fn(|| self.client.poll_event()));
         self.flush();
     }
@@ -223,7 +229,19 @@ impl Player {
     }
 
     pub fn position(&self) -> Option<Position> {
-        self.client.position().map(Position::from)
+        self.client.predicted().map(|(_, mover)| mover.position)
+    }
+
+    /// Where others were when the server last said so, as they go over the wire.
+    pub fn others(&self) -> Vec<[i64; 3]> {
+        let entities = self.client.snapshot().map_or(&[][..], |snapshot| &snapshot.entities);
+        entities.iter().map(|e| [e.state.x, e.state.y.into(), e.state.z]).collect()
+    }
+
+    /// Its own place as others are told of it.
+    pub fn own_place(&self) -> Option<[i64; 3]> {
+        let at = self.position()?;
+        Some([at.x, at.y, at.z].map(|units| (units * 64.0).floor() as i64))
     }
 
     /// Whether all nine chunks are here and right.

@@ -4,20 +4,24 @@
 //! chunks together. The line between is emulated, from a seed.
 #![allow(dead_code, reason = "each test and benchmark uses a part of it")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use ninefold::carrier::{self, Arrival, Carrier, CarrierEnd, ConnectionId, Departure, TickEnd};
 use ninefold::chunk::{ChunkLimits, ChunkService, Encoded, GivenUp, Inline, Job, Report, WorkerId, Workshop};
+use ninefold::game::Game;
+use ninefold::game::explore::Explore;
 use ninefold::rules::Rules;
 use ninefold::telemetry::TickTimes;
 use ninefold::tick::Tick;
 use ninefold_client::protocol::chunk::{Outcome, Reassembly};
 use ninefold_client::protocol::frame::{
-    ChunkKey, ENCODING_BSP_BIT, Fragment, Hello, Input, Message, PROTOCOL_VERSION, Positions, kind,
+    ChunkKey, ENCODING_BSP_BIT, Fragment, GameEvent, Hello, INPUTS_BYTES_MAX, Inputs, Message,
+    PROTOCOL_VERSION, PlayerInput, kind,
 };
 use ninefold_client::protocol::limits::{PACKET_BYTES_MAX, REASSEMBLY_BYTES_MAX};
 use ninefold_client::protocol::link::{Link, LinkError};
+use ninefold_client::protocol::snapshot::{self, Snapshot};
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::Generator;
 use ninefold_netem::{Link as Line, Profile};
@@ -78,15 +82,23 @@ pub struct Puppet {
     pub connection: ConnectionId,
     pub link: Link<()>,
     pub wish: (i16, i16),
+    pub buttons: u16,
+    pub yaw: u16,
     /// Encoded chunks that came whole, by key, with their version.
     pub chunks: BTreeMap<ChunkKey, (u32, Vec<u8>)>,
     /// Fragments that came, of any chunk.
     pub fragments: Vec<(ChunkKey, u16)>,
     /// Reliable messages, in the order in which they came.
     pub messages: Vec<Message>,
-    /// Chunk and place of the last positions frame.
+    /// Chunk and place of the last snapshot, 1/64 unit.
     pub position: Option<(i32, i32, u16, u16)>,
     pub others: usize,
+    /// The snapshots that it keeps, the newest last.
+    pub snapshots: VecDeque<Snapshot>,
+    /// Events, each once.
+    pub events: Vec<GameEvent>,
+    /// Bytes of snapshots that came.
+    pub snapshot_bytes: Vec<usize>,
     /// Whether [`Puppet::came`] is kept.
     pub records: bool,
     /// Packets in the order in which they came.
@@ -94,7 +106,9 @@ pub struct Puppet {
     up: Line<Vec<u8>>,
     down: Line<Parcel>,
     reassembly: Reassembly,
+    hz: u16,
     inputs: u32,
+    unconfirmed: VecDeque<PlayerInput>,
 }
 
 /// The whole stage.
@@ -109,6 +123,7 @@ pub struct Stage {
     profile: Profile,
     seed: u64,
     period: Duration,
+    hz: u16,
 }
 
 impl Stage {
@@ -123,12 +138,25 @@ impl Stage {
         seed: u64,
         bytes_min: usize,
     ) -> Stage {
+        // Creatures would be others of whom a test knows nothing.
+        Stage::with_game(rules, generator, seed, bytes_min, Box::new(Explore::new(seed, 0)))
+    }
+
+    /// A stage for a game.
+    pub fn with_game(
+        rules: Rules,
+        generator: Arc<dyn Generator>,
+        seed: u64,
+        bytes_min: usize,
+        game: Box<dyn Game>,
+    ) -> Stage {
         let (end, carrier) = carrier::ends();
         let period = rules.period();
         let chunks =
             ChunkService::new(ChunkLimits::default(), Padded { inline: Inline::new(generator), bytes_min });
         Stage {
-            tick: Tick::new(rules, chunks),
+            hz: rules.tick_rate_hz as u16,
+            tick: Tick::new(rules, chunks, game),
             puppets: Vec::new(),
             now: Instant::ZERO,
             end,
@@ -192,17 +220,24 @@ impl Stage {
             connection,
             link,
             wish: (0, 0),
+            buttons: 0,
+            yaw: 0,
             chunks: BTreeMap::new(),
             fragments: Vec::new(),
             messages: Vec::new(),
             position: None,
             others: 0,
+            snapshots: VecDeque::new(),
+            events: Vec::new(),
+            snapshot_bytes: Vec::new(),
             records: false,
             came: Vec::new(),
             up,
             down,
             reassembly: Reassembly::new(REASSEMBLY_BYTES_MAX),
+            hz: self.hz,
             inputs: 0,
+            unconfirmed: VecDeque::new(),
         }
     }
 
@@ -240,19 +275,20 @@ impl Stage {
         let mut buffer = [0; PACKET_BYTES_MAX];
         for index in 0..self.puppets.len() {
             let puppet = &mut self.puppets[index];
-            puppet.inputs += 1;
-            let input = Input {
-                sequence: puppet.inputs.into(),
-                move_x: puppet.wish.0.into(),
-                move_z: puppet.wish.1.into(),
-                ..Input::default()
-            };
             puppet.link.handle_timeout(self.now);
             while puppet.link.poll_outcome().is_some() {}
+            let mut body = [0; INPUTS_BYTES_MAX];
+            // Who is not in the world yet has nothing to want.
+            let is_in = puppet.position.is_some() || puppet.active().is_some();
+            let bytes = if is_in { puppet.inputs(&mut body) } else { 0 };
             let mut packet = puppet.link.packet(self.now, &mut buffer);
-            packet.push(kind::INPUT, &[zerocopy::IntoBytes::as_bytes(&input)]);
-            let built = packet.finish().expect("it has an input in it");
+            match bytes {
+                0 => packet.push(kind::PING, &[]),
+                _ => packet.push(kind::INPUTS, &[&body[..bytes]]),
+            };
+            let built = packet.finish().expect("it has something in it");
             let packet = buffer[..built.head_bytes].to_vec();
+            let puppet = &mut self.puppets[index];
             puppet.up.send(self.now.as_us(), packet.len(), packet);
             let now_us = self.now.as_us();
             while let Some(due) = self.puppets[index].up.next_due_us().filter(|due| *due <= now_us) {
@@ -333,11 +369,12 @@ impl Puppet {
                         self.chunks.insert(whole.key, (whole.version, whole.bytes));
                     }
                 }
-                kind::POSITIONS => {
-                    let positions = Positions::parse(body).unwrap();
-                    let own = positions.header.own;
-                    self.position = Some((own.cx.get(), own.cz.get(), own.x.get(), own.z.get()));
-                    self.others = positions.others.len();
+                kind::SNAPSHOT => self.take_snapshot(body),
+                kind::EVENT => {
+                    let event = GameEvent::parse(body).unwrap();
+                    if self.events.iter().all(|known| known.number != event.number) {
+                        self.events.push(event);
+                    }
                 }
                 other => panic!("frame type {other:#x}"),
             }
@@ -350,6 +387,38 @@ impl Puppet {
             self.messages.push(Message::decode(&raw).unwrap());
         }
         while self.link.poll_outcome().is_some() {}
+    }
+
+    /// One more input, and those before it that the server has not confirmed.
+    fn inputs(&mut self, body: &mut [u8]) -> usize {
+        self.inputs += 1;
+        let (move_x, move_z) = self.wish;
+        self.unconfirmed.push_back(PlayerInput { move_x, move_z, yaw: self.yaw, buttons: self.buttons });
+        if self.unconfirmed.len() > 32 {
+            self.unconfirmed.pop_front();
+        }
+        Inputs::write(self.inputs, self.unconfirmed.iter().copied(), body)
+    }
+
+    fn take_snapshot(&mut self, body: &[u8]) {
+        let find = |tick| self.snapshots.iter().find(|s| s.tick == tick);
+        let mut snapshot = Snapshot::default();
+        snapshot::decode(body, self.hz, find, &mut snapshot).expect("our server leads from what we have");
+        self.snapshot_bytes.push(body.len());
+        if self.snapshots.back().is_some_and(|newest| newest.tick >= snapshot.tick) {
+            return;
+        }
+        let ahead = u32::from((self.inputs as u16).wrapping_sub(snapshot.input));
+        while self.unconfirmed.len() as u32 > ahead && self.unconfirmed.len() > 1 {
+            self.unconfirmed.pop_front();
+        }
+        let own = snapshot.own;
+        self.position = Some((own.cx, own.cz, (own.x >> 4) as u16, (own.z >> 4) as u16));
+        self.others = snapshot.entities.len();
+        self.snapshots.push_back(snapshot);
+        if self.snapshots.len() > 64 {
+            self.snapshots.pop_front();
+        }
     }
 
     /// The last chunk that it was told to stand in.

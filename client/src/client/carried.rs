@@ -14,7 +14,9 @@ use ninefold_protocol::connection::{ClientState, CloseReason};
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::time::Instant;
 
-use super::{Client, ClientConfig, EndReason, Way};
+use super::{Client, Way};
+use crate::config::ClientConfig;
+use crate::event::EndReason;
 
 impl Client {
     /// A client that waits for its carrier.
@@ -75,6 +77,7 @@ impl Client {
 mod tests {
     use super::*;
     use crate::Event;
+    use ninefold_protocol::frame::PlayerInput;
 
     fn client() -> Client {
         Client::carried(Instant::ZERO, &ClientConfig { cache_chunks_max: 9, ..ClientConfig::new(0) })
@@ -83,7 +86,8 @@ mod tests {
     #[test]
     fn it_greets_when_its_carrier_is_up_and_not_before() {
         let (mut client, mut buffer) = (client(), [0; PACKET_BYTES_MAX]);
-        client.send_input(1.0, 0.0, 0);
+        client.set_input(PlayerInput { move_x: 1, ..PlayerInput::default() });
+        client.handle_timeout(Instant::ZERO);
         assert!(!client.is_connected() && client.poll_packet(Instant::ZERO, &mut buffer).is_none());
         client.carrier_is_up();
         let bytes = client.poll_packet(Instant::ZERO, &mut buffer).unwrap();

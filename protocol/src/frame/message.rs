@@ -122,7 +122,7 @@ pub enum Message {
     ChunkHave {
         /// Which.
         key: ChunkKey,
-        /// The hash of its content, as in its header.
+        /// The low 64 bits of its content hash.
         content_hash: u64,
     },
     /// Server: what you have of this one is right; take it as this version.

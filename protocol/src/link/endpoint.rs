@@ -11,10 +11,14 @@ use super::sent::{Sent, SentPackets, Settled};
 use crate::codec::Truncated;
 use crate::frame::{Frames, Message, RawMessage, kind};
 use crate::limits::{PACKET_HEADER_BYTES, RELIABLE_WINDOW};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// Probes in a row double the wait at most this many times (64 x).
 const PROBE_BACKOFF_MAX: u32 = 6;
+
+/// Packets with nothing but inputs are acknowledged this late, unless a packet goes out anyway: a client that stands
+/// still sends sixty a second, and an answer to each would be most of what it is sent.
+const INPUT_ACK_DELAY: Duration = Duration::from_ms(100);
 
 /// One end of the link. `T` is what the owner puts on its packets to know them again.
 ///
@@ -29,6 +33,8 @@ pub struct Link<T> {
     pub(super) ack_news: bool,
     /// Something came that wants to be acknowledged.
     ack_due: bool,
+    /// When that is so of what can wait.
+    ack_later: Option<Instant>,
     inbox: reliable::Receiver,
     // what went
     pub(super) sent: SentPackets<T>,
@@ -42,6 +48,17 @@ pub struct Link<T> {
     pub(super) probe_due: bool,
     probes_in_a_row: u32,
     stats: LinkStats,
+}
+
+/// How soon a packet wants to be acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Eliciting {
+    /// It has nothing but acknowledgements in it.
+    No,
+    /// It has inputs in it, which the snapshots confirm: within [`INPUT_ACK_DELAY`].
+    Later,
+    /// With the next packet.
+    Now,
 }
 
 /// What became of something that was sent.
@@ -123,6 +140,7 @@ impl<T> Link<T> {
             largest_received_at: now,
             ack_news: false,
             ack_due: false,
+            ack_later: None,
             inbox: reliable::Receiver::default(),
             sent: SentPackets::default(),
             outbox: reliable::Sender::default(),
@@ -144,6 +162,12 @@ impl<T> Link<T> {
     /// The counts.
     pub fn stats(&self) -> &LinkStats {
         &self.stats
+    }
+
+    /// The largest number of a packet that came; `None` before the first. They count from 0 without gaps, so it
+    /// tells, with the packets received, how many are missing.
+    pub fn largest_received(&self) -> Option<u64> {
+        self.received.largest()
     }
 
     /// Bytes sent and not yet answered.
@@ -224,7 +248,13 @@ impl<T> Link<T> {
         }
         self.stats.packets_received += 1;
         self.ack_news = true;
-        self.ack_due |= eliciting;
+        match eliciting {
+            Eliciting::No => {}
+            Eliciting::Later => {
+                self.ack_later.get_or_insert(now + INPUT_ACK_DELAY);
+            }
+            Eliciting::Now => self.ack_due = true,
+        }
         if self.received.largest() == Some(number) {
             self.largest_received_at = now;
         }
@@ -243,6 +273,7 @@ impl<T> Link<T> {
     /// Finds what time has made lost and whether a probe is due, and tells congestion control what the tick
     /// brought. Each tick.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.ack_due |= self.ack_later.is_some_and(|at| at <= now);
         self.detect_lost(now);
         self.flow.on_tick(now, self.rtt.probe_timeout(), self.sent.bytes_in_flight() as u64);
         let wait = self.rtt.probe_timeout().scaled(1 << self.probes_in_a_row.min(PROBE_BACKOFF_MAX), 1);
@@ -256,13 +287,17 @@ impl<T> Link<T> {
         PacketBuilder::new(self, now, buffer)
     }
 
-    /// Whether the packet wants to be acknowledged; an error if any of its frames cannot be.
-    fn check(&self, frames: Frames<'_>) -> Result<bool, LinkError> {
-        let mut eliciting = false;
+    /// How soon the packet wants to be acknowledged; an error if any of its frames cannot be.
+    fn check(&self, frames: Frames<'_>) -> Result<Eliciting, LinkError> {
+        let mut eliciting = Eliciting::No;
         let mut messages = 0;
         for frame in frames {
             let (kind, body) = frame?;
-            eliciting |= kind != kind::ACK;
+            eliciting = eliciting.max(match kind {
+                kind::ACK => Eliciting::No,
+                kind::INPUTS => Eliciting::Later,
+                _ => Eliciting::Now,
+            });
             match kind {
                 kind::ACK => {
                     let ack = Ack::parse(body)?;
@@ -333,6 +368,7 @@ impl<T> Link<T> {
         if packet.acks_below > 0 {
             self.ack_news = false;
             self.ack_due = false;
+            self.ack_later = None;
         }
         if packet.eliciting {
             let in_flight = self.sent.bytes_in_flight() as u64;
@@ -443,6 +479,25 @@ mod tests {
         assert_eq!(a.bytes_in_flight(), 0);
         // An acknowledgement alone asks for none: the conversation ends here.
         assert!(!a.wants_to_send());
+    }
+
+    #[test]
+    fn inputs_alone_are_answered_together_and_anything_else_at_once() {
+        let (mut a, mut b) = pair();
+        let mut say = |kind: u8, ms: u64| {
+            let mut buffer = [0; PACKET_BYTES_MAX];
+            let mut packet = a.packet(at(ms), &mut buffer);
+            packet.push(kind, &[&[1]]);
+            let bytes = packet.finish().unwrap().head_bytes;
+            b.handle_timeout(at(ms));
+            b.handle_packet(at(ms), &buffer[..bytes]).unwrap();
+            b.wants_to_send()
+        };
+        assert_eq!([0, 16, 99].map(|ms| say(kind::INPUTS, ms)), [false; 3]);
+        assert!(say(kind::INPUTS, 100) && say(FRAME, 101));
+        assert!(say_ack(&mut b, at(102)).is_some());
+        b.handle_timeout(at(300));
+        assert!(!b.wants_to_send());
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub enum SnapshotError {
 pub fn peek_ticks(body: &[u8]) -> Result<(u32, Option<u32>), SnapshotError> {
     let mut r = Reader::new(body);
     let tick = r.u32("tick").map_err(|_| SnapshotError::Truncated { field: "tick" })?;
-    let age = r.u8("baseline").map_err(|_| SnapshotError::Truncated { field: "baseline" })?;
+    let age = r.u8("baseline").map_err(|_| SnapshotError::Truncated { field: "baseline" })? & !INCOMPLETE;
     if u32::from(age) > BASELINE_TICKS_MAX {
         return Err(SnapshotError::Value { field: "baseline", value: age.into() });
     }
@@ -67,8 +67,9 @@ pub(super) fn decode_with<'s>(
         None => &nothing,
     };
     let head: &[u8; HEAD_BYTES] = body.first_chunk().ok_or(SnapshotError::Truncated { field: "head" })?;
-    let [.., input_low, input_high, lead] = *head;
+    let [_, _, _, _, age, input_low, input_high, lead] = *head;
     into.tick = tick;
+    into.incomplete = age & INCOMPLETE != 0;
     into.input = u16::from_le_bytes([input_low, input_high]);
     into.lead_half_ms = lead as i8;
 

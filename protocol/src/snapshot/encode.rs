@@ -17,6 +17,8 @@ pub struct Head {
     pub input: u16,
     /// How early the receiver's inputs come, in half milliseconds.
     pub lead_half_ms: i8,
+    /// Whether some changes are left out for want of room.
+    pub incomplete: bool,
 }
 
 /// Writes one snapshot's body, in this order: [`Encoder::own`], [`Encoder::open_doors`]; then for every
@@ -69,7 +71,8 @@ impl<'b> Encoder<'b> {
             age
         });
         let mut w = Writer::new(buffer);
-        w.u32(head.tick).u8(age as u8).u16(head.input).u8(head.lead_half_ms as u8);
+        let incomplete = if head.incomplete { INCOMPLETE } else { 0 };
+        w.u32(head.tick).u8(age as u8 | incomplete).u16(head.input).u8(head.lead_half_ms as u8);
         Encoder {
             bits: BitWriter::new(buffer, HEAD_BYTES),
             elapsed: Elapsed::new(age, hz),
@@ -189,6 +192,7 @@ pub fn encode(buffer: &mut [u8], hz: u16, baseline: Option<&Snapshot>, now: &Sna
         baseline: baseline.map(|b| b.tick),
         input: now.input,
         lead_half_ms: now.lead_half_ms,
+        incomplete: now.incomplete,
     };
     let mut encoder = Encoder::new(buffer, hz, &head);
     encoder.own(&base.own, &now.own).open_doors(&base.open_doors, chunk_of(&base.own), &now.open_doors);

@@ -72,6 +72,9 @@ pub struct Snapshot {
     /// How early the receiver's inputs come, in half milliseconds: the least of the last second. Negative
     /// when they come too late.
     pub lead_half_ms: i8,
+    /// Whether some changes were left out for want of room: what is not mentioned may have changed since the
+    /// baseline, and what an earlier snapshot said of it since may be newer.
+    pub incomplete: bool,
     /// The receiver itself.
     pub own: OwnState,
     /// Which doors of the ring stand open: a bit each, by chunk, row by row from the north-west.

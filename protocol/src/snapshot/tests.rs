@@ -72,7 +72,8 @@ prop_compose! {
         open_doors in any_doors(),
         entities in any_entities(),
     ) -> Snapshot {
-        Snapshot { tick, input, lead_half_ms, own, open_doors, entities }
+        let incomplete = input % 5 == 0;
+        Snapshot { tick, input, lead_half_ms, incomplete, own, open_doors, entities }
     }
 }
 

@@ -1,0 +1,1 @@
+//! Entities as they come, move and leave, from one snapshot to the next.

@@ -1,0 +1,124 @@
+//! Which changes go first when not all of them fit.
+//!
+//! A change grows more urgent with each tick that it waits; what the player can see or hear grows fastest, and what is
+//! near faster than what is far. So what matters most is told most often, and nothing waits for ever.
+
+use ninefold_protocol::snapshot::{EntityState, OwnState};
+use ninefold_world::{ChunkCoord, FIXED_PER_UNIT, LeafSet, LocalPoint, PLAYER_HEIGHT_UNITS, Position, Ring};
+
+use super::compose::{Around, Change, Kind, last_told};
+use crate::game::chunk_of;
+use crate::session::Session;
+
+/// Where the eye is above the feet, in units.
+const EYE_UNITS: f64 = 48.0;
+/// The eye is moved so far each way, in units: who is about to look round a corner is shown what is there.
+const EYE_WIDENED_UNITS: f64 = 12.0;
+/// What is so near is heard, seen or not, in units.
+const HEARING_UNITS: i64 = 384;
+/// What can be seen or heard grows so many times as urgent.
+const SENSED_WEIGHT: u64 = 4;
+/// An entity that the client does not know counts as one that has waited so many ticks.
+const ENTERED_TICKS: u64 = 30;
+/// From so far on, in units, distance halves the urgency, at twice as far it is a third, and so on.
+const HALVING_UNITS: u64 = 256;
+/// Steps of a place on the wire in one unit.
+const PLACE_PER_UNIT: i64 = 64;
+/// Steps of a place on the wire in 1/8 unit.
+const PLACE_PER_FIXED: i64 = PLACE_PER_UNIT / FIXED_PER_UNIT as i64;
+/// Half a body above the feet, 1/8 unit.
+const BODY_FIXED: i16 = (PLAYER_HEIGHT_UNITS * FIXED_PER_UNIT / 2) as i16;
+
+/// Orders changes; kept for its memory.
+#[derive(Debug, Default)]
+pub(super) struct Urgencies {
+    order: Vec<(u64, u32)>,
+    seen: Vec<(ChunkCoord, LeafSet)>,
+}
+
+impl Urgencies {
+    /// Marks the most urgent changes that fit into `budget` bits and tells how many do not.
+    pub fn choose(
+        &mut self,
+        around: &Around<'_>,
+        session: &Session,
+        changes: &mut [Change],
+        budget: usize,
+    ) -> usize {
+        self.look(session);
+        self.order.clear();
+        let mut left = budget;
+        for (at, change) in changes.iter().enumerate() {
+            match change.kind {
+                // What is gone is told in any case: it costs next to nothing, and frees an index.
+                Kind::Same | Kind::Gone => left = left.saturating_sub(change.bits),
+                Kind::Changed | Kind::Entered => {
+                    self.order.push((self.urgency(around, session, change), at as u32));
+                }
+            }
+        }
+        // Of two as urgent, the one with the lower index.
+        self.order.sort_unstable_by_key(|(urgency, at)| (std::cmp::Reverse(*urgency), *at));
+        let mut left_out = 0;
+        for (_, at) in &self.order {
+            let change = &mut changes[*at as usize];
+            change.told = change.bits <= left;
+            left -= if change.told { change.bits } else { 0 };
+            left_out += usize::from(!change.told);
+        }
+        left_out
+    }
+
+    fn urgency(&self, around: &Around<'_>, session: &Session, change: &Change) -> u64 {
+        let Some(replica) = around.replicas.get(change.index) else { return 0 };
+        // Since it was last sent, not since it last arrived: else the same ones would go each time.
+        let last = last_told(&session.snapshots, change.index);
+        if change.kind == Kind::Entered && last.is_some() {
+            // It is on its way already. Left out now, it would leave the client again and come back.
+            return u64::MAX;
+        }
+        let waited = last.map_or(ENTERED_TICKS, |as_of| around.tick - as_of);
+        let distance = distance_squared(&around.own, &replica.state).isqrt() / PLACE_PER_UNIT;
+        let sensed = distance <= HEARING_UNITS || self.sees(session, &replica.state);
+        let weight = if sensed { SENSED_WEIGHT } else { 1 };
+        (waited + 1) * weight * 1_024 / (1 + distance as u64 / HALVING_UNITS)
+    }
+
+    /// Finds what can be seen from about where the player is.
+    fn look(&mut self, session: &Session) {
+        self.seen.clear();
+        let Some(centre) = session.view.active() else { return };
+        let ring = Ring::around(centre, |coord| session.view.chunk(coord));
+        let feet = session.mover.position;
+        let eyes = [(0.0, 0.0), (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)].map(|(x, z)| Position {
+            x: feet.x + x * EYE_WIDENED_UNITS,
+            y: feet.y + EYE_UNITS,
+            z: feet.z + z * EYE_WIDENED_UNITS,
+        });
+        for place in session.view.ring() {
+            // An eye beyond the border sees from another chunk's leaves; that one is left to its neighbour's ring.
+            let inside = eyes.iter().filter(|eye| eye.chunk() == Some(centre));
+            let leaves = inside.fold(LeafSet::NONE, |all, eye| all.union(ring.unhidden(*eye, place.coord)));
+            self.seen.push((place.coord, leaves));
+        }
+    }
+
+    /// What stands in rock, or in a chunk that is not made, hides behind nothing.
+    fn sees(&self, session: &Session, state: &EntityState) -> bool {
+        let coord = chunk_of(state);
+        let Some((_, leaves)) = self.seen.iter().find(|(of, _)| *of == coord) else { return true };
+        let fixed = |place: i64| ((place & 0xffff) / PLACE_PER_FIXED) as i16;
+        let y = (i64::from(state.y) / PLACE_PER_FIXED) as i16 + BODY_FIXED;
+        let at = LocalPoint { x: fixed(state.x), y, z: fixed(state.z) };
+        let leaf = session.view.chunk(coord).and_then(|chunk| chunk.leaf_at(at));
+        leaf.is_none_or(|leaf| leaves.contains(leaf.into()))
+    }
+}
+
+/// From the client to an entity in plan, squared, in 1/64 unit.
+pub(super) fn distance_squared(own: &OwnState, state: &EntityState) -> i64 {
+    let place = |chunk: i32, exact: u32| (i64::from(chunk) << 16) + i64::from(exact >> 4);
+    let apart = |a: i64, b: i64| (a - b).clamp(-(1 << 30), 1 << 30);
+    let (dx, dz) = (apart(state.x, place(own.cx, own.x)), apart(state.z, place(own.cz, own.z)));
+    dx * dx + dz * dz
+}
