@@ -274,7 +274,7 @@ pub const FRAMES: &[Unit] = &[
             field(
                 "baseline",
                 U8,
-                "it leads from the snapshot so many ticks before, 1 to 63; 0: from nothing",
+                "it leads from the snapshot so many ticks before, 1 to 63; 0: from nothing; and 128 if it is incomplete",
             ),
             field(
                 "input",
