@@ -305,6 +305,10 @@ fn a_capture_of_the_simulator_shows_whole_sessions() {
     assert_eq!(values("ninefold.welcome.tick_rate_hz"), vec!["60"; 3]);
     assert!(with("ninefold.chunk_enter.cx") >= 3);
     assert!(with("ninefold.fragment.index") as u64 >= 27, "{} fragments", with("ninefold.fragment.index"));
+    // Two seconds and more of three players, one snapshot and one frame of inputs a tick.
+    for field in ["ninefold.snapshot.tick", "ninefold.inputs.newest"] {
+        assert!(with(field) > 3 * 100, "{} with {field}", with(field));
+    }
     let wrong = tshark(&scratch.0, "ninefold.cut || ninefold.no_keys || _ws.malformed", &paths());
     assert_eq!(wrong, []);
     let addresses = tshark(&scratch.0, "ninefold.request.nonce", &["udp.dstport".to_owned()]);
