@@ -274,7 +274,7 @@ pub const FRAMES: &[Unit] = &[
             field(
                 "baseline",
                 U8,
-                "it leads from the snapshot so many ticks before, 1 to 63; 0: from nothing",
+                "it leads from the snapshot so many ticks before, 1 to 63; 0: from nothing. With 128 added it is incomplete: not everything that has changed had room in it",
             ),
             field(
                 "input",

@@ -74,6 +74,8 @@ fn with_snapshot(f: Fields, prefix: &str, s: &Snapshot) -> Fields {
         list
     };
     let name = |name: &str| format!("{prefix}{name}");
+    // A baseline is what it is, whatever was left out on the way to it.
+    let f = if prefix.is_empty() { f.with("incomplete", u8::from(s.incomplete)) } else { f };
     f.with(&name("tick"), s.tick)
         .with(&name("input"), s.input)
         .with(&name("lead_half_ms"), s.lead_half_ms)
@@ -117,6 +119,7 @@ fn snapshot(f: &Fields, prefix: &str) -> Snapshot {
         tick: number("tick") as u32,
         input: number("input") as u16,
         lead_half_ms: number("lead_half_ms") as i8,
+        incomplete: prefix.is_empty() && f.number::<u8>("incomplete") == 1,
         own,
         open_doors: <[u32; RING_CHUNKS]>::try_from(doors).expect("nine masks"),
         entities: lists(text("entities")).iter().map(entity).collect(),
@@ -232,6 +235,7 @@ fn scene() -> Snapshot {
         tick: 4_000_000_000,
         input: 65_530,
         lead_half_ms: 9,
+        incomplete: false,
         own,
         open_doors,
         entities: vec![walker, far],
@@ -240,7 +244,7 @@ fn scene() -> Snapshot {
 
 /// What follows [`scene`] seven ticks later: everything that a difference can say.
 fn next_scene() -> Snapshot {
-    let mut next = Snapshot { tick: 4_000_000_007, input: 1, lead_half_ms: -3, ..scene() };
+    let mut next = Snapshot { tick: 4_000_000_007, input: 1, lead_half_ms: -3, incomplete: true, ..scene() };
     next.own = OwnState { x: 1_000, cx: 0, velocity_y: 250_000, y: 9_000, on_ground: false, ..next.own };
     next.open_doors = [0, 0, 0, 1 << 5, 6, 0, 0, 0, 0];
     let walker = &mut next.entities[0].state;
