@@ -49,7 +49,7 @@ impl Stage {
         let length = encode(&mut body, HZ, baseline.map(|at| &self.sent[at]), &snapshot);
         let held = self.snapshots.take(&body[..length], HZ).unwrap();
         assert_eq!(held.snapshot, snapshot);
-        self.playback.arrived(self.now, held.tick);
+        self.playback.arrived(self.now, held.tick, self.entities.moves());
         self.entities.take(self.now, &mut self.playback, held, |change| self.changes.push(change));
         self.sent.push(snapshot);
     }
