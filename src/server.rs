@@ -16,12 +16,12 @@ use std::time::SystemTime;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mio::Waker;
-use ninefold_protocol::connection::{DEVELOPMENT_KEY, ServerConfig};
+use ninefold_protocol::connection::{DEVELOPMENT_KEY, Fingerprint, ServerConfig};
 use ninefold_protocol::time::Duration;
 use ninefold_world::{ChunkCoord, Generator};
 use tokio::sync::Notify;
 
-use crate::carrier::quic::{BoundQuic, Fingerprint, Identity, QuicConfig, QuicError, RunningQuic};
+use crate::carrier::quic::{BoundQuic, Identity, QuicConfig, QuicError, RunningQuic};
 use crate::carrier::roster::Door;
 use crate::carrier::udp::{BoundUdp, RunningUdp};
 use crate::carrier::{self, CarrierEnd, TickEnd};

@@ -6,7 +6,7 @@
 
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::time::Instant;
-use ninefold_world::ChunkCoord;
+use ninefold_world::{ChunkCoord, OpenDoors};
 
 use crate::carrier::TickEnd;
 use crate::chunk::{ChunkService, Workshop};
@@ -108,6 +108,16 @@ impl<W: Workshop> Tick<W> {
     /// The chunks, to hand them on when the world ends.
     pub fn into_chunks(self) -> ChunkService<W> {
         self.chunks
+    }
+
+    /// What clients are told of, as it is now.
+    pub fn replicas(&self) -> &Replicas {
+        &self.replicas
+    }
+
+    /// The doors of a chunk that stand open.
+    pub fn open_doors(&self, chunk: ChunkCoord) -> OpenDoors {
+        self.living.doors.open_in(chunk)
     }
 
     /// The counts.

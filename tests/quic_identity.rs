@@ -4,11 +4,12 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::quic::{RUNTIME, Setup, connect, endpoint, join};
+use common::quic::{RUNTIME, Setup, connect, join};
 use common::{Player, config_with_quic, start, token, until};
-use ninefold::carrier::quic::Fingerprint;
 use ninefold::config::Config;
 use ninefold::server::Server;
+use ninefold_client::net::quic::{self, Trust};
+use ninefold_client::protocol::connection::Fingerprint;
 use ninefold_client::world::BspWorld;
 
 /// A folder of the test's own, removed at its end.
@@ -51,21 +52,14 @@ fn an_operators_certificate_is_what_clients_see() {
     let (address, fingerprint) = server.quic().unwrap();
     assert_eq!(fingerprint, Fingerprint::of(made.cert.der()));
     // A client that has the certificate as its authority, and checks the name.
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![ninefold_client::protocol::connection::QUIC_ALPN.to_vec()];
-    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
-    let client = quinn::ClientConfig::new(std::sync::Arc::new(crypto));
-    let endpoint = endpoint(Fingerprint([0; 32]), Setup::default());
-    let connect = |name: &'static str| {
-        let client = client.clone();
-        RUNTIME.block_on(async { endpoint.connect_with(client, address, name).unwrap().await })
+    let roots = vec![made.cert.der().to_vec()];
+    let connect = |name: &str| {
+        let trust = Trust::Authorities { name: name.to_owned(), roots: roots.clone() };
+        let shown = token(&server, &config, 1).shown();
+        RUNTIME.block_on(async {
+            let endpoint = quic::endpoint(address, &trust, 1 << 20).unwrap();
+            quic::connect(&endpoint, address, &trust, &shown).await
+        })
     };
     assert!(connect("play.example").is_ok());
     assert!(connect("other.example").is_err());

@@ -8,10 +8,9 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use common::quic::{RUNTIME, Setup, endpoint, show};
-use ninefold::carrier::quic::Fingerprint;
 use ninefold::config::Config;
 use ninefold::server::unix_s;
-use ninefold_client::protocol::connection::{ConnectToken, DEVELOPMENT_KEY, TokenParams};
+use ninefold_client::protocol::connection::{ConnectToken, DEVELOPMENT_KEY, Fingerprint, TokenParams};
 
 /// Idle clients whose cost is measured.
 const CLIENTS: u64 = 500;
@@ -40,8 +39,7 @@ impl Served {
         let said = line();
         let said = said.strip_prefix("listening for QUIC on ").unwrap_or_else(|| panic!("{said}"));
         let (quic, hex) = said.split_once(", certificate SHA-256 ").unwrap();
-        let byte = |at: usize| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
-        let fingerprint = Fingerprint(std::array::from_fn(byte));
+        let fingerprint: Fingerprint = hex.parse().unwrap();
         Served { process, udp, quic: quic.parse().unwrap(), fingerprint }
     }
 

@@ -10,7 +10,6 @@ pub mod demo;
 mod member;
 mod quic;
 pub mod report;
-pub mod socket;
 pub mod swarm;
 mod udp;
 pub mod walker;

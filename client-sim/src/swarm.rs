@@ -12,9 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use clap::ValueEnum;
-use ninefold::carrier::quic::Fingerprint;
 use ninefold::clock::Monotonic;
-use ninefold_client::protocol::connection::ConnectToken;
+use ninefold_client::protocol::connection::{ConnectToken, Fingerprint};
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::ChunkCoord;
 use ninefold_client::{ClientConfig, EndReason};

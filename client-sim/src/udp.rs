@@ -7,12 +7,12 @@ use std::sync::Arc;
 use mio::{Events, Interest, Poll, Token};
 use ninefold::clock::Monotonic;
 use ninefold_client::Client;
+use ninefold_client::net::{ClientSocket, Read, ReceiveBuffers};
 use ninefold_client::protocol::connection::DATAGRAM_BYTES_MAX;
 use ninefold_client::protocol::time::{Duration, Instant};
 
 use crate::capture::Capture;
 use crate::member::Member;
-use crate::socket::{ClientSocket, ReceiveBuffers};
 use crate::swarm::{Figures, GOODBYE, Live, Part};
 
 /// A client with its socket.
@@ -63,7 +63,7 @@ fn join(index: u64, part: &Part, now: Instant, registry: &mio::Registry, token: 
     let mut socket = ClientSocket::open(plan.server)?;
     registry.register(socket.source(), Token(token), Interest::READABLE)?;
     let captured = match &plan.capture {
-        Some(capture) => Some((Arc::clone(capture), socket.source().local_addr()?)),
+        Some(capture) => Some((Arc::clone(capture), socket.address()?)),
         None => None,
     };
     Ok(Caller { member: Member::new(now, index, plan, client), socket, captured })
@@ -78,12 +78,13 @@ impl Caller {
         live: &Live,
     ) -> io::Result<()> {
         let Caller { member, socket, captured } = self;
-        socket.receive(buffers, |from, datagram| {
+        let mut take = |from, datagram: &mut [u8]| {
             if let Some((capture, own)) = captured {
                 capture.datagram(now, from, *own, datagram);
             }
             member.client.handle_datagram(now, from, datagram);
-        })?;
+        };
+        while socket.receive(buffers, &mut take)? == Read::Some {}
         member.take_events(now, figures, live);
         if !member.has_played() {
             self.transmit(now, figures);

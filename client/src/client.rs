@@ -4,6 +4,7 @@ mod carried;
 mod chunks;
 mod measure;
 mod play;
+mod stored;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -21,6 +22,8 @@ use ninefold_protocol::time::{Duration, Instant};
 use ninefold_world::{Chunk, ChunkCoord, Topology};
 
 use self::play::Play;
+use self::stored::Stored;
+pub use self::stored::{Encoded, StoredKey};
 use crate::cache::ChunkCache;
 use crate::config::ClientConfig;
 use crate::event::{EndReason, Event};
@@ -65,6 +68,7 @@ pub struct Client {
     ring: Ring,
     cache: ChunkCache,
     reassembly: Reassembly,
+    stored: Stored,
     // the player and what is around it
     play: Play,
     // out
@@ -100,6 +104,7 @@ impl Client {
             ring: Ring::default(),
             cache: ChunkCache::new(config.cache_chunks_max),
             reassembly: Reassembly::new(REASSEMBLY_BYTES_MAX),
+            stored: Stored::default(),
             play: Play::default(),
             timers_at: now,
             events: VecDeque::new(),
@@ -266,8 +271,11 @@ impl Client {
                     version_max: PROTOCOL_VERSION,
                     encodings: ENCODING_BSP_BIT | if self.recipes { ENCODING_RECIPE_BIT } else { 0 },
                     cache_chunks: u16::try_from(self.cache.chunks_max()).unwrap_or(u16::MAX),
-                    offers: 0,
+                    offers: self.stored.offers(),
                 }));
+                for have in self.stored.haves() {
+                    self.send(&have);
+                }
             }
             state if state.is_final() => self.end(EndReason::Connection(state)),
             _ => {}
@@ -313,6 +321,7 @@ impl Client {
             Message::Refuse(reason) => self.end(EndReason::Refused(reason)),
             Message::ChunkEnter { cx, cz } => self.enter(now, ChunkCoord { cx, cz }),
             Message::ChunkUnavailable(at, _) if at.key.cy == 0 => self.take_unavailable(now, at.key),
+            Message::ChunkKnown(at) => self.take_known(at),
             Message::Unknown(_) => self.stats.frames_unknown += 1,
             // What only a client says, and floors that this world does not have.
             _ => self.stats.frames_refused += 1,

@@ -15,6 +15,13 @@ pub struct ClientConfig {
 /// Chunks that a client keeps if it does not say otherwise.
 const CACHE_CHUNKS_MAX: usize = 512;
 
+impl Default for ClientConfig {
+    /// The ordinary client, whose time begins with the Unix epoch.
+    fn default() -> Self {
+        ClientConfig::new(0)
+    }
+}
+
 impl ClientConfig {
     /// The ordinary client: 512 chunks kept, built from recipes.
     pub fn new(unix_s_at_origin: u64) -> ClientConfig {

@@ -25,7 +25,7 @@ pub enum Event {
         chunk: Arc<Chunk>,
         /// Its version.
         version: u32,
-        /// Bytes that it had on the wire.
+        /// Bytes that it had on the wire; 0 where it came out of the store.
         encoded_bytes: usize,
         /// How long it was wanted, if it is in the ring.
         waited: Option<Duration>,

@@ -12,53 +12,59 @@
 //!                        Client::own, entities ────────────▶ screen
 //! ```
 //!
-//! A whole client, driven by a socket and a clock of its own:
+//! With the feature `net` there is `net::Driver`, which has the sockets and the clock; with the feature `disk`
+//! `store::Store`, which keeps chunks from one session to the next. A whole client:
 //!
-//! ```no_run
-//! use std::net::UdpSocket;
-//! use std::time::{Duration as StdDuration, Instant as Clock, SystemTime};
-//!
-//! use ninefold_client::protocol::connection::{ConnectToken, DATAGRAM_BYTES_MAX};
+#![cfg_attr(feature = "net", doc = "```no_run")]
+#![cfg_attr(not(feature = "net"), doc = "```ignore")]
+//! use ninefold_client::net::Driver;
+//! use ninefold_client::protocol::connection::ConnectToken;
 //! use ninefold_client::protocol::frame::PlayerInput;
-//! use ninefold_client::protocol::time::{Duration, Instant};
-//! use ninefold_client::{Client, ClientConfig, Event};
+//! use ninefold_client::protocol::time::Duration;
+//! use ninefold_client::{ClientConfig, Event};
 //!
 //! fn play(token: &[u8; 2048]) -> Result<(), Box<dyn std::error::Error>> {
-//!     let token = ConnectToken::from_bytes(token)?; // from your matchmaker
-//!     let started = Clock::now();
-//!     let now = || Instant::ZERO + Duration::from(started.elapsed());
-//!     let unix_s_at_origin = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-//!     let config = ClientConfig::new(unix_s_at_origin);
-//!     let mut client = Client::new(now(), &config, &token)?;
-//!     let socket = UdpSocket::bind("0.0.0.0:0")?;
-//!     socket.set_nonblocking(true)?;
-//!     let mut buffer = [0; 2048];
-//!     while client.ended().is_none() {
-//!         while let Ok((bytes, from)) = socket.recv_from(&mut buffer) {
-//!             client.handle_datagram(now(), from, &mut buffer[..bytes]);
-//!         }
-//!         client.set_input(PlayerInput { move_x: PlayerInput::FULL_SPEED, ..PlayerInput::default() }); // eastward
-//!         client.handle_timeout(now());
-//!         let mut out = [0; DATAGRAM_BYTES_MAX];
-//!         while let Some(transmit) = client.poll_transmit(now(), &mut out) {
-//!             socket.send_to(&out[..transmit.bytes], transmit.to)?;
-//!         }
-//!         while let Some(event) = client.poll_event() {
+//!     let token = ConnectToken::from_bytes(token)?; // from your matchmaker, or `ninefold token`
+//!     let mut driver = Driver::udp(&ClientConfig::default(), &token)?;
+//!     while driver.client().ended().is_none() {
+//!         let eastward = PlayerInput { move_x: PlayerInput::FULL_SPEED, ..PlayerInput::default() };
+//!         driver.client_mut().set_input(eastward);
+//!         driver.step()?; // receive, let time pass, send: once per frame, and it never waits
+//!         while let Some(event) = driver.client_mut().poll_event() {
 //!             match event {
 //!                 Event::Entered { coord, .. } => println!("in chunk {coord:?}"),
 //!                 Event::ChunkReady { chunk, .. } => println!("{} faces to draw", chunk.faces().len()),
 //!                 _ => {}
 //!             }
 //!         }
-//!         if let Some(own) = client.own(now()) {
+//!         if let Some(own) = driver.own() {
 //!             println!("you are at {:?}", own.position);
 //!         }
-//!         for entity in client.entities(now()) {
+//!         for entity in driver.entities() {
 //!             println!("{} is at {:?}", entity.id, entity.position);
 //!         }
-//!         std::thread::sleep(StdDuration::from_millis(16));
+//!         driver.wait(Duration::from_ms(16))?; // a game draws here instead
 //!     }
 //!     Ok(())
+//! }
+//! ```
+//!
+//! A game with sockets of its own hands datagrams in and out itself, and says what time it is:
+//!
+//! ```no_run
+//! # use ninefold_client::protocol::connection::DATAGRAM_BYTES_MAX;
+//! # use ninefold_client::protocol::time::Instant;
+//! # use ninefold_client::Client;
+//! # use std::net::SocketAddr;
+//! fn frame(client: &mut Client, now: Instant, came: &mut [(SocketAddr, Vec<u8>)], send: impl Fn(SocketAddr, &[u8])) {
+//!     for (from, datagram) in came {
+//!         client.handle_datagram(now, *from, datagram);
+//!     }
+//!     client.handle_timeout(now);
+//!     let mut buffer = [0; DATAGRAM_BYTES_MAX];
+//!     while let Some(transmit) = client.poll_transmit(now, &mut buffer) {
+//!         send(transmit.to, &buffer[..transmit.bytes]);
+//!     }
 //! }
 //! ```
 //!
@@ -76,14 +82,24 @@ mod event;
 mod happened;
 mod intent;
 mod measures;
+#[cfg(feature = "net")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the one outer layer in this crate: it has the clock, the sockets and a thread"
+)]
+pub mod net;
 mod playback;
 mod prediction;
 mod ring;
 mod snapshots;
 mod stats;
+#[cfg(feature = "disk")]
+#[expect(clippy::disallowed_methods, reason = "files carry the time of their last use")]
+pub mod store;
 
 pub use cache::{CACHE_CHUNKS_MIN, CacheFull, CachedChunk, ChunkCache};
-pub use client::{Client, ClientError, Transmit};
+pub use client::{Client, ClientError, Encoded, StoredKey, Transmit};
 pub use clock::{LEAD_US, STEER_PPM_MAX, TICK_RATE_HZ_MAX, TickClock};
 pub use config::ClientConfig;
 pub use entities::EntityView;

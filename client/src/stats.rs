@@ -25,6 +25,12 @@ pub struct ClientStats {
     pub fragments_refused: u64,
     /// Chunks that arrived whole and right.
     pub chunks_complete: u64,
+    /// Chunks that came out of the store instead.
+    pub chunks_from_store: u64,
+    /// Chunks that the server knew to be in the store and that were not, or were damaged.
+    pub chunks_store_failed: u64,
+    /// Chunks that arrived and were not taken by the store in time.
+    pub chunks_not_stored: u64,
     /// Chunks that arrived whole and did not match their content hash.
     pub chunks_hash_failed: u64,
     /// Chunks that arrived whole and could not be decoded for another reason.

@@ -5,66 +5,20 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use ninefold::carrier::quic::Fingerprint;
 use ninefold::server::Server;
-use ninefold_client::protocol::connection::{ADMITTED_BYTES, CloseReason, ConnectToken, QUIC_ALPN};
+use ninefold_client::net::quic::{self, Pinned};
+use ninefold_client::protocol::connection::{CloseReason, ConnectToken, Fingerprint, QUIC_ALPN};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{
     ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime, TransportConfig,
 };
 use quinn_proto::RandomConnectionIdGenerator;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use tokio::runtime::Runtime;
 
 /// Where the sockets of all QUIC clients are served.
 pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 });
-
-/// Believes the one certificate with this fingerprint.
-#[derive(Debug)]
-pub struct Pinned(pub Fingerprint, pub Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if Fingerprint::of(end_entity) == self.0 {
-            return Ok(ServerCertVerified::assertion());
-        }
-        Err(CertificateError::ApplicationVerificationFailure.into())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.1.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.1.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.1.signature_verification_algorithms.supported_schemes()
-    }
-}
 
 /// How a client connects.
 pub struct Setup {
@@ -95,7 +49,7 @@ pub fn endpoint_here(fingerprint: Fingerprint, setup: Setup) -> Endpoint {
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Pinned(fingerprint, provider)))
+        .with_custom_certificate_verifier(Arc::new(Pinned::new(fingerprint, provider)))
         .with_no_client_auth();
     tls.alpn_protocols = vec![setup.alpn.to_vec()];
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
@@ -126,15 +80,8 @@ pub fn connect(server: &Server, setup: Setup) -> Result<(Endpoint, Connection), 
 
 /// Shows these bytes and gives the slot, or why not.
 pub async fn show(connection: &Connection, shown: &[u8]) -> Result<u32, ConnectionError> {
-    let (mut send, mut receive) = connection.open_bi().await?;
-    // A server that has heard enough closes before all is written.
-    let _ = send.write_all(shown).await;
-    let _ = send.finish();
-    let mut admitted = [0; ADMITTED_BYTES];
-    match receive.read_exact(&mut admitted).await {
-        Ok(()) => Ok(u32::from_le_bytes(admitted[..4].try_into().unwrap())),
-        Err(_) => Err(connection.closed().await),
-    }
+    let admitted = quic::show(connection, shown).await?;
+    Ok(u32::from_le_bytes(admitted[..4].try_into().unwrap()))
 }
 
 /// Joins with this token on a connection of its own; says why not in the server's own words.

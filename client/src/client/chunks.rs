@@ -78,18 +78,12 @@ impl Client {
     }
 
     fn take_chunk(&mut self, now: Instant, coord: ChunkCoord, assembled: Assembled) {
-        let decoded = match assembled.encoding {
-            ENCODING_RECIPE => Chunk::from_recipe(&assembled.bytes, &mut Scratch::default()),
-            _ => decode(&assembled.bytes),
-        };
-        match decoded {
+        match decode_as(assembled.encoding, &assembled.bytes) {
             Ok(chunk) if chunk.coord() == coord => {
                 self.stats.chunks_complete += 1;
-                let chunk = Arc::new(chunk);
-                self.keep(now, Arc::clone(&chunk), assembled.version);
-                let waited = self.ring.arrived(coord).map(|w| now.since(w.since));
-                let Assembled { version, bytes, .. } = assembled;
-                self.tell(Event::ChunkReady { chunk, version, encoded_bytes: bytes.len(), waited });
+                let (version, encoded_bytes) = (assembled.version, assembled.bytes.len());
+                self.stats.chunks_not_stored += u64::from(!self.stored.arrived(&chunk, assembled));
+                self.take_ready(now, chunk, version, encoded_bytes);
             }
             Ok(_) => {
                 self.stats.chunks_undecodable += 1;
@@ -103,6 +97,14 @@ impl Client {
                 self.request(coord);
             }
         }
+    }
+
+    /// A chunk is right, from wherever it came.
+    pub(super) fn take_ready(&mut self, now: Instant, chunk: Chunk, version: u32, encoded_bytes: usize) {
+        let chunk = Arc::new(chunk);
+        self.keep(now, Arc::clone(&chunk), version);
+        let waited = self.ring.arrived(chunk.coord()).map(|w| now.since(w.since));
+        self.tell(Event::ChunkReady { chunk, version, encoded_bytes, waited });
     }
 
     fn keep(&mut self, now: Instant, chunk: Arc<Chunk>, version: u32) {
@@ -125,6 +127,13 @@ impl Client {
     }
 }
 
-fn key(coord: ChunkCoord) -> ChunkKey {
+pub(super) fn decode_as(encoding: u8, bytes: &[u8]) -> Result<Chunk, DecodeError> {
+    match encoding {
+        ENCODING_RECIPE => Chunk::from_recipe(bytes, &mut Scratch::default()),
+        _ => decode(bytes),
+    }
+}
+
+pub(super) fn key(coord: ChunkCoord) -> ChunkKey {
     ChunkKey { cx: coord.cx, cy: 0, cz: coord.cz }
 }

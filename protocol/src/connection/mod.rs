@@ -13,6 +13,7 @@ mod client;
 mod counters;
 mod crypto;
 mod extension;
+mod fingerprint;
 mod hchacha;
 pub(crate) mod limits;
 pub(crate) mod packet;
@@ -26,6 +27,7 @@ pub use admission::{ADMITTED_BYTES, Admitted, CloseReason, QUIC_ALPN, SHOWN_BYTE
 pub use client::{Client, ClientError, ClientReceived, ClientState};
 pub use counters::{ClientCounters, Counters};
 pub use extension::{EXTENDED_USER_DATA_LEN, Extensions};
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use limits::{
     CONNECT_TOKEN_LEN, DATAGRAM_LEN_MAX as DATAGRAM_BYTES_MAX, KEEP_ALIVE, KEY_LEN, PACKET_OVERHEAD,
     PAYLOAD_LEN_MAX, TOKEN_NONCE_LEN, TOKEN_SERVERS_MAX, USER_DATA_LEN,

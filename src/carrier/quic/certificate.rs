@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ninefold_protocol::connection::QUIC_ALPN;
+use ninefold_protocol::connection::{Fingerprint, QUIC_ALPN};
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::KeyLog;
 use rustls::pki_types::pem::PemObject;
@@ -25,24 +25,6 @@ pub struct Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({})", self.fingerprint())
-    }
-}
-
-/// The SHA-256 of a certificate in DER.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint(pub [u8; 32]);
-
-impl Fingerprint {
-    /// Of this certificate.
-    pub fn of(certificate: &[u8]) -> Self {
-        let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
-        Fingerprint(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -158,14 +140,6 @@ mod tests {
         assert_ne!(a.fingerprint(), b.fingerprint());
         assert_eq!(a.fingerprint().to_string().len(), 64);
         assert!(a.crypto(None).is_ok());
-    }
-
-    #[test]
-    fn a_fingerprint_is_the_sha_256_of_the_certificate() {
-        assert_eq!(
-            Fingerprint::of(b"abc").to_string(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
     }
 
     #[test]

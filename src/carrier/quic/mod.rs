@@ -45,7 +45,7 @@ use super::{Arrival, CarrierEnd, ConnectionId, Departure, socket};
 use crate::clock::Monotonic;
 use crate::telemetry::Live;
 
-pub use self::certificate::{Fingerprint, Identity, IdentityError};
+pub use self::certificate::{Identity, IdentityError};
 pub use self::report::QuicReport;
 
 /// Departures before anything else gets its turn.

@@ -1,22 +1,71 @@
-//! Trust in one certificate, known by its fingerprint: a server in development has no authority behind it.
+//! Whom a client believes: the certificate with one fingerprint, or those that an authority vouches for.
 
 use std::sync::Arc;
 
-use ninefold::carrier::quic::Fingerprint;
+use ninefold_protocol::connection::{Fingerprint, QUIC_ALPN};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+/// How a client knows its QUIC server.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// It shows the certificate with this fingerprint, whatever name that is for: a server in development
+    /// has no authority behind it.
+    Fingerprint(Fingerprint),
+    /// It shows a certificate for this name that leads to one of these authorities, each in DER; a game
+    /// brings its own or those of the machine.
+    Authorities {
+        /// The name, such as `play.example.org`.
+        name: String,
+        /// The certificates of the authorities.
+        roots: Vec<Vec<u8>>,
+    },
+}
+
+impl Trust {
+    /// The name that the client asks for in its handshake.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Trust::Fingerprint(_) => "localhost",
+            Trust::Authorities { name, .. } => name,
+        }
+    }
+
+    /// TLS 1.3 as the protocol page has it, believing these and no others.
+    pub(super) fn tls(&self) -> Result<rustls::ClientConfig, Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&rustls::version::TLS13])?;
+        let builder = match self {
+            Trust::Fingerprint(fingerprint) => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Pinned::new(*fingerprint, provider))),
+            Trust::Authorities { roots, .. } => {
+                let mut store = RootCertStore::empty();
+                for root in roots {
+                    store.add(CertificateDer::from(root.as_slice()))?;
+                }
+                builder.with_root_certificates(store)
+            }
+        };
+        let mut tls = builder.with_no_client_auth();
+        tls.alpn_protocols = vec![QUIC_ALPN.to_vec()];
+        Ok(tls)
+    }
+}
 
 /// Believes the certificate with this fingerprint, whatever name it is for, and no other. That the server
 /// has its key is proven as ever.
 #[derive(Debug)]
-pub(super) struct Pinned {
+pub struct Pinned {
     fingerprint: Fingerprint,
     provider: Arc<CryptoProvider>,
 }
 
 impl Pinned {
+    /// Believes this one.
     pub fn new(fingerprint: Fingerprint, provider: Arc<CryptoProvider>) -> Self {
         Pinned { fingerprint, provider }
     }
@@ -77,5 +126,12 @@ mod tests {
         };
         assert!(verify(b"the one").is_ok());
         assert!(verify(b"another").is_err());
+    }
+
+    #[test]
+    fn an_authority_must_be_a_certificate() {
+        let trust = Trust::Authorities { name: "play.example.org".into(), roots: vec![b"none".to_vec()] };
+        assert!(trust.tls().is_err());
+        assert_eq!(trust.name(), "play.example.org");
     }
 }
