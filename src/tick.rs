@@ -76,6 +76,7 @@ impl<W: Workshop> Tick<W> {
         lap.end(Phase::Replicate);
         let mut rooms = carrier.departures.rooms(PACKET_BYTES_MAX, sessions.len());
         phase::stream(now, tick, rules, &mut rooms, sessions, plan, counters);
+        plan.parity.made().iter().for_each(|made| chunks.count_parity(made));
         lap.end(Phase::Stream);
         phase::egress((now, tick), plan, sessions, &mut carrier.departures, departed, counters);
         if tick.is_multiple_of(SWEEP_TICKS) {

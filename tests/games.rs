@@ -27,16 +27,16 @@ fn line(random: &mut fastrand::Rng) -> Profile {
     }
     if random.bool() {
         profile.loss = match random.bool() {
-            true => Loss::Independent(Ratio::percent(random.u32(1..20).into())),
-            false => Loss::bursts(random.u32(1..20).into(), random.u32(2..6).into()),
+            true => Loss::Independent(Ratio::percent(random.u32(1..20))),
+            false => Loss::bursts(random.u32(1..20), random.u32(2..6)),
         };
     }
     if random.bool() {
-        profile.reordered = Ratio::percent(random.u32(1..5).into());
+        profile.reordered = Ratio::percent(random.u32(1..5));
         profile.held_back_us = random.u64(5_000..40_000);
     }
     if random.bool() {
-        profile.duplicated = Ratio::percent(random.u32(1..5).into());
+        profile.duplicated = Ratio::percent(random.u32(1..5));
     }
     profile
 }

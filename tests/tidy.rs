@@ -79,7 +79,7 @@ fn dependencies_point_one_way() {
         ("client", &["ninefold-protocol", "ninefold-world"]),
         (".", &["ninefold-protocol", "ninefold-world"]),
         ("client-c", &["ninefold-client"]),
-        ("client-sim", &["ninefold", "ninefold-client"]),
+        ("client-sim", &["ninefold", "ninefold-client", "ninefold-netem"]),
     ];
     for (folder, allowed) in allowed {
         let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
