@@ -285,6 +285,7 @@ fn a_capture_of_the_simulator_shows_whole_sessions() {
     }
     let scratch = Scratch::new("demo");
     let demo = Demo {
+        line: None,
         clients: 3,
         carrier: Carrier::Udp,
         seconds: 2,

@@ -55,6 +55,8 @@ pub(crate) struct Entities {
     /// Ascending by index, each index once; at most [`ENTITIES_PER_SNAPSHOT_MAX`] from one snapshot to the next.
     tracks: Vec<Track>,
     walk_units_s: f64,
+    /// Whether any of them moved lately.
+    moves: bool,
 }
 
 impl Entities {
@@ -91,6 +93,12 @@ impl Entities {
             !crowded
         });
         debug_assert!(self.tracks.len() <= ENTITIES_PER_SNAPSHOT_MAX);
+        self.moves = self.tracks.iter().any(|track| track.gone_at.is_none() && track.moves());
+    }
+
+    /// Whether any of them moved when it was last told of.
+    pub fn moves(&self) -> bool {
+        self.moves
     }
 
     fn take_one(
