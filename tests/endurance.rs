@@ -9,8 +9,8 @@ mod puppets;
 use std::sync::Arc;
 
 use ninefold::config::Config;
-use ninefold_client::protocol::frame::{ChunkKey, Message};
-use ninefold_client::world::{BspWorld, ChunkCoord, decode};
+use ninefold_client::protocol::frame::{ChunkAt, ChunkKey, Message};
+use ninefold_client::world::{BspWorld, decode};
 use ninefold_netem::{Loss, Profile, Ratio};
 use puppets::{Puppet, Stage};
 
@@ -19,10 +19,8 @@ const SESSION_BYTES_MAX: u64 = 64 << 10;
 const TICKS_PER_S: usize = 60;
 /// Walkers choose another way so often, in seconds.
 const TURN_EVERY_S: usize = 3;
-/// And are put somewhere far away, where all nine chunks are new.
-const TELEPORT_EVERY_S: usize = 15;
-/// So far from the origin, in chunks.
-const FAR: i32 = 10_000;
+/// And throw their whole ring away, which then comes again.
+const FORGET_EVERY_S: usize = 10;
 
 fn bad() -> Profile {
     Profile {
@@ -73,17 +71,13 @@ fn walk(clients: usize, seconds: usize, seed: u64) {
         stage.puppets[me].records = true;
     }
     let mut heard: Vec<Heard> = (0..clients).map(|_| Heard::default()).collect();
-    let mut teleports = 0;
     let mut random = fastrand::Rng::with_seed(seed);
     for second in 0..seconds {
         if second % TURN_EVERY_S == 0 {
             stage.puppets.iter_mut().for_each(|p| p.wish = (random.i16(..), random.i16(..)));
         }
-        if second % TELEPORT_EVERY_S == TELEPORT_EVERY_S - 1 {
-            for client_id in 0..clients as u64 {
-                let to = ChunkCoord { cx: random.i32(-FAR..FAR), cz: random.i32(-FAR..FAR) };
-                teleports += u64::from(stage.tick.teleport(client_id, to));
-            }
+        if second % FORGET_EVERY_S == FORGET_EVERY_S - 1 {
+            stage.puppets.iter_mut().for_each(forget_ring);
         }
         stage.steps(TICKS_PER_S);
         for (heard, puppet) in heard.iter_mut().zip(&mut stage.puppets) {
@@ -94,12 +88,23 @@ fn walk(clients: usize, seconds: usize, seed: u64) {
     stage.puppets.iter_mut().for_each(|p| p.wish = (0, 0));
     stage.steps(5 * TICKS_PER_S);
     heard.iter_mut().zip(&mut stage.puppets).for_each(|(heard, puppet)| heard.check(puppet, seed));
-    all_is_there(&stage, clients, teleports, seed);
+    all_is_there(&stage, clients, seed);
     report(&mut stage, &heard, seconds, seed);
 }
 
+/// Throws the nine chunks around the client away and says so.
+fn forget_ring(puppet: &mut Puppet) {
+    let Some((cx, cz)) = puppet.active() else { return };
+    for (dx, dz) in (-1..=1).flat_map(|dz| (-1..=1).map(move |dx| (dx, dz))) {
+        let key = ChunkKey { cx: cx + dx, cy: 0, cz: cz + dz };
+        if let Some((version, _)) = puppet.chunks.remove(&key) {
+            puppet.link.send_message(&Message::ChunkForget(ChunkAt { key, version })).unwrap();
+        }
+    }
+}
+
 /// The ring of each client, each move over a border once and in order, and nothing left to be said.
-fn all_is_there(stage: &Stage, clients: usize, teleports: u64, seed: u64) {
+fn all_is_there(stage: &Stage, clients: usize, seed: u64) {
     let counters = *stage.tick.counters();
     assert_eq!((stage.tick.clients(), counters.clients_unresponsive), (clients, 0), "seed {seed}");
     assert_eq!((counters.packets_refused, counters.frames_refused), (0, 0), "seed {seed}");
@@ -114,7 +119,7 @@ fn all_is_there(stage: &Stage, clients: usize, teleports: u64, seed: u64) {
         assert!(session.link.reliable_is_settled() && session.view.sendings().is_empty(), "seed {seed}");
         enters += puppet.messages.iter().filter(|m| matches!(m, Message::ChunkEnter { .. })).count() as u64;
     }
-    assert_eq!(enters, counters.crossings + clients as u64 + teleports, "seed {seed}");
+    assert_eq!(enters, counters.crossings + clients as u64, "seed {seed}");
 }
 
 /// Lets all clients go at once and counts what that sets free.
