@@ -88,6 +88,22 @@ fn who_enters_is_at_its_place_and_then_walks() {
 }
 
 #[test]
+fn who_leaves_for_a_moment_comes_back_without_a_jump() {
+    let mut stage = Stage::new();
+    let at = |step: u32| [walker(1, 6.4 * f64::from(step), 320.0)];
+    (0..30).for_each(|step| stage.next(&at(step)));
+    let before = stage.x(0);
+    stage.changes.clear();
+    stage.next(&[]);
+    stage.next(&at(31));
+    let (left, entered) =
+        (Change::Left { index: 1, id: 101 }, Change::Entered { index: 1, id: 101, kind: 3 });
+    assert_eq!(stage.changes, [left, entered]);
+    // Two ticks later it is two ticks further.
+    assert!((stage.x(0) - before - 12.8).abs() < 2.0, "{} after {before}", stage.x(0));
+}
+
+#[test]
 fn who_jumps_is_shown_at_no_place_in_between() {
     let mut stage = Stage::new();
     (0..10).for_each(|_| stage.next(&[walker(1, 50.0, 0.0)]));
