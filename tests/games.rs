@@ -186,28 +186,25 @@ fn want(random: &mut fastrand::Rng, crowd: &mut Crowd) {
 fn games(seeds: std::ops::Range<u64>) {
     for seed in seeds {
         if let Err(what) = game(seed) {
-            panic!(
-                "{what}\nplay it again: NINEFOLD_GAME={seed} cargo test --test games one_game -- --ignored"
-            );
+            panic!("{what}\nplay it again: NINEFOLD_GAME={seed} cargo test --test games twenty");
         }
     }
 }
 
+/// Twenty games, or the one whose seed NINEFOLD_GAME names.
 #[test]
 fn twenty_games_end_in_agreement() {
-    games(0..20);
+    match std::env::var("NINEFOLD_GAME").map(|seed| seed.parse()) {
+        Ok(seed) => {
+            let seed = seed.expect("NINEFOLD_GAME is a seed, a whole number");
+            games(seed..seed + 1);
+        }
+        Err(_) => games(0..20),
+    }
 }
 
 #[test]
 #[ignore = "two thousand games: some minutes"]
 fn two_thousand_games_end_in_agreement() {
     games(0..2_000);
-}
-
-#[test]
-#[ignore = "plays the game whose seed NINEFOLD_GAME names"]
-fn one_game() {
-    let seed = std::env::var("NINEFOLD_GAME").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.expect("NINEFOLD_GAME is a seed, a whole number");
-    games(seed..seed + 1);
 }
