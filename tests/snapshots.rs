@@ -309,6 +309,67 @@ fn a_client_that_floods_inputs_is_told_why_and_goes_and_others_play_on() {
     assert!((went - f64::from(ticks) * 320.0 / 60.0 / 4.0).abs() < 8.0, "the other went {went} in {ticks}");
 }
 
+/// Two who walk by a script, tick by tick, beside a third that does nothing but mischief, or nothing at all.
+fn beside(mischief: impl Fn(&mut Stage, usize, u32)) -> (Vec<[Option<(i32, i32, u16, u16)>; 2]>, Stage) {
+    let mut stage = Stage::new(rules(), Arc::new(ninefold_client::world::BspWorld::new(9)), 1);
+    let third = (0..3).map(|_| stage.join()).last().unwrap();
+    stage.steps(30);
+    let mut random = fastrand::Rng::with_seed(4);
+    let mut ways = Vec::new();
+    for tick in 0..400 {
+        if tick % 25 == 0 {
+            stage.puppets[..2].iter_mut().for_each(|p| p.wish = (random.i16(..), random.i16(..)));
+        }
+        mischief(&mut stage, third, tick);
+        stage.step();
+        ways.push([0, 1].map(|player| stage.puppets[player].position));
+    }
+    (ways, stage)
+}
+
+fn inject_frame(stage: &mut Stage, index: usize, kind: u8, body: &[u8]) {
+    let mut buffer = [0; PACKET_BYTES_MAX];
+    let mut packet = stage.puppets[index].link.packet(stage.now, &mut buffer);
+    packet.push(kind, &[body]);
+    let built = packet.finish().unwrap();
+    stage.inject(index, &buffer[..built.head_bytes]);
+}
+
+#[test]
+fn who_lies_about_inputs_time_or_acknowledgements_changes_nothing_for_others() {
+    let (quiet, _) = beside(|_, _, _| {});
+    assert!(quiet.windows(2).filter(|w| w[0] != w[1]).count() > 200, "they hardly move");
+    let mut body = [0; INPUTS_BYTES_MAX];
+    let runs = PlayerInput { move_x: i16::MIN, move_z: i16::MAX, yaw: 9, buttons: u16::MAX };
+    let (ways, stage) = beside(|stage, third, tick| {
+        let mut body = body;
+        match tick % 6 {
+            // Inputs of long ago, again; of the far future; and the same number with another wish.
+            0 => {
+                let bytes = Inputs::write(20, std::iter::repeat_n(runs, 20), &mut body);
+                inject_frame(stage, third, kind::INPUTS, &body[..bytes]);
+            }
+            1 => {
+                let bytes = Inputs::write(u32::MAX, std::iter::repeat_n(runs, 32), &mut body);
+                inject_frame(stage, third, kind::INPUTS, &body[..bytes]);
+            }
+            2 => inject_frame(stage, third, kind::INPUTS, &[1, 0, 0, 0, 200, 7]),
+            // What only a server says.
+            3 => inject_frame(stage, third, kind::SNAPSHOT, &[0xff; 900]),
+            // An acknowledgement of what was never sent, and half a packet.
+            4 => stage.inject(third, &[0, 0, 1, 0, kind::ACK, 9, 0, 255, 255, 0, 0, 0, 0, 0, 0, 0]),
+            _ => stage.inject(third, &[7; 40]),
+        }
+    });
+    assert_eq!(ways, quiet);
+    let counters = stage.tick.counters();
+    assert!(
+        counters.packets_refused > 60 && counters.frames_refused > 60 && counters.inputs_ahead > 60,
+        "{counters:?}"
+    );
+    body.fill(0);
+}
+
 #[test]
 fn chunks_that_a_client_has_already_are_named_and_not_sent() {
     let world = ninefold_client::world::BspWorld::new(9);
