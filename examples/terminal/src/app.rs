@@ -71,6 +71,11 @@ impl App {
         }
     }
 
+    /// The player looks at another window.
+    pub fn looks_away(&mut self) {
+        self.keys.let_go();
+    }
+
     /// What the player wants now.
     pub fn input(&mut self, now: Instant) -> PlayerInput {
         self.keys.input(now)

@@ -73,6 +73,11 @@ impl Keys {
         None
     }
 
+    /// No key is down any more: a terminal that somebody looks away from does not tell of those that are let go.
+    pub fn let_go(&mut self) {
+        self.until = [None; WAYS.len()];
+    }
+
     fn walk(&mut self, now: Instant, way: usize, goes_down: bool) {
         if self.tells_releases {
             self.until[way] = goes_down.then_some(Instant::from_us(u64::MAX));
@@ -176,6 +181,14 @@ mod tests {
         assert_eq!(walks(&mut keys, 9_000), (FULL, -FULL));
         keys.take(at(9_001), key(KeyCode::Char('w'), KeyEventKind::Release));
         assert_eq!(walks(&mut keys, 9_002), (FULL, 0));
+    }
+
+    #[test]
+    fn who_looks_away_stands() {
+        let mut keys = Keys::new(true);
+        press(&mut keys, 0, KeyCode::Char('w'));
+        keys.let_go();
+        assert_eq!(walks(&mut keys, 10), (0, 0));
     }
 
     #[test]

@@ -127,8 +127,10 @@ fn play(
             if !event::poll(StdDuration::ZERO)? {
                 break;
             }
-            if let TerminalEvent::Key(key) = event::read()? {
-                app.key(driver.now(), key);
+            match event::read()? {
+                TerminalEvent::Key(key) => app.key(driver.now(), key),
+                TerminalEvent::FocusLost => app.looks_away(),
+                _ => {}
             }
         }
         if app.quits() || stop.load(Ordering::Relaxed) {

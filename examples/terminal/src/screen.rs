@@ -3,7 +3,8 @@
 use std::io::{self, stdout};
 
 use ratatui::crossterm::event::{
-    KeyboardEnhancementFlags, PopKeyboardEnhancementFlags, PushKeyboardEnhancementFlags,
+    DisableFocusChange, EnableFocusChange, KeyboardEnhancementFlags, PopKeyboardEnhancementFlags,
+    PushKeyboardEnhancementFlags,
 };
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::supports_keyboard_enhancement;
@@ -24,12 +25,12 @@ impl Screen {
         if supports_keyboard_enhancement().unwrap_or(false) {
             let flags = KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES
                 | KeyboardEnhancementFlags::REPORT_EVENT_TYPES;
-            execute!(stdout(), PushKeyboardEnhancementFlags(flags))?;
+            execute!(stdout(), PushKeyboardEnhancementFlags(flags), EnableFocusChange)?;
             screen.tells_releases = true;
             // Before the hook that leaves the alternate screen: what was pushed there is taken off there.
             let next = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
-                let _ = execute!(stdout(), PopKeyboardEnhancementFlags);
+                let _ = execute!(stdout(), DisableFocusChange, PopKeyboardEnhancementFlags);
                 next(panic);
             }));
         }
@@ -54,8 +55,12 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        // The hooks have given it back, and what they have written stays readable.
+        if std::thread::panicking() {
+            return;
+        }
         if self.tells_releases {
-            let _ = execute!(stdout(), PopKeyboardEnhancementFlags);
+            let _ = execute!(stdout(), DisableFocusChange, PopKeyboardEnhancementFlags);
         }
         ratatui::restore();
     }

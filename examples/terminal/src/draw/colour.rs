@@ -1,5 +1,7 @@
 //! Colours: all are chosen for dark terminals, and come down to the 256 that every terminal has.
 
+use std::sync::LazyLock;
+
 use ninefold_client::world::{Biome, CELL_UNITS, CHUNK_HEIGHT_UNITS, FIXED_PER_UNIT};
 use ratatui::style::Color;
 
@@ -58,20 +60,53 @@ impl Depth {
 const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
 const CUBE_FIRST: u8 = 16;
 const GREYS_FIRST: u8 = 232;
+/// Levels of each of red, green and blue that are told apart.
+const TOLD_APART: usize = 32;
+/// How far colours are driven apart before the nearest is taken: the dark ones of the cube are few, and earth and
+/// grass would all be grey.
+const SATURATION: (i32, i32) = (3, 2);
+/// Dim olive and rose, to which grass and earth are nearest and which look like nothing of them.
+const LEFT_OUT: [u8; 4] = [58, 95, 131, 138];
+/// What a difference in brightness weighs against one in colour.
+const BRIGHTNESS_WEIGHT: i32 = 3;
+
+/// The nearest of the 256 for each colour, worked out once.
+static NEAREST: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let level = |at: usize| (at % TOLD_APART * 255 / (TOLD_APART - 1)) as u8;
+    let colour = |at: usize| [level(at / (TOLD_APART * TOLD_APART)), level(at / TOLD_APART), level(at)];
+    (0..TOLD_APART.pow(3)).map(|at| search(colour(at))).collect()
+});
 
 fn nearest(rgb: Rgb) -> u8 {
-    let level = |value: u8| (0..6u8).min_by_key(|l| LEVELS[usize::from(*l)].abs_diff(value)).unwrap_or(0);
-    let distance =
-        |other: Rgb| -> u32 { rgb.iter().zip(other).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum() };
-    let cube = rgb.map(level);
-    let of_cube = cube.map(|l| LEVELS[usize::from(l)]);
-    let mean = rgb.iter().map(|v| u16::from(*v)).sum::<u16>() / 3;
-    let grey = (mean.saturating_sub(3) / 10).min(23) as u8;
-    if distance([8 + 10 * grey; 3]) < distance(of_cube) {
-        GREYS_FIRST + grey
-    } else {
-        CUBE_FIRST + 36 * cube[0] + 6 * cube[1] + cube[2]
+    let level = |value: u8| (usize::from(value) * (TOLD_APART - 1) + 127) / 255;
+    NEAREST[rgb.iter().fold(0, |at, value| at * TOLD_APART + level(*value))]
+}
+
+fn search(rgb: Rgb) -> u8 {
+    let [wanted, blue, red] = brightness_and_colour(rgb);
+    let (blue, red) = (blue * SATURATION.0 / SATURATION.1, red * SATURATION.0 / SATURATION.1);
+    let distance = |index: u8| {
+        let other = brightness_and_colour(indexed(index));
+        BRIGHTNESS_WEIGHT * (other[0] - wanted).pow(2) + (other[1] - blue).pow(2) + (other[2] - red).pow(2)
+    };
+    let candidates = (CUBE_FIRST..=u8::MAX).filter(|index| !LEFT_OUT.contains(index));
+    candidates.min_by_key(|index| distance(*index)).unwrap_or(CUBE_FIRST)
+}
+
+/// What a terminal shows for one of the 256, from the cube on.
+fn indexed(index: u8) -> Rgb {
+    if index >= GREYS_FIRST {
+        return [8 + 10 * (index - GREYS_FIRST); 3];
     }
+    let in_cube = usize::from(index - CUBE_FIRST);
+    [in_cube / 36, in_cube / 6 % 6, in_cube % 6].map(|level| LEVELS[level])
+}
+
+/// How bright, and how much more blue and red than that.
+fn brightness_and_colour([red, green, blue]: Rgb) -> [i32; 3] {
+    let [red, green, blue] = [red, green, blue].map(i32::from);
+    let brightness = (2 * red + 5 * green + blue) / 8;
+    [brightness, blue - brightness, red - brightness]
 }
 
 /// Brighter or darker.
@@ -128,11 +163,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_colour_comes_down_to_the_nearest_that_the_terminal_has() {
-        let indexed = |rgb| Depth::Indexed.colour(rgb);
-        assert_eq!((indexed([0; 3]), indexed([255; 3])), (Color::Indexed(16), Color::Indexed(231)));
-        assert_eq!((indexed([255, 0, 0]), indexed([18; 3])), (Color::Indexed(196), Color::Indexed(233)));
-        assert_eq!(indexed([96, 134, 176]), Color::Indexed(16 + 36 + 2 * 6 + 3));
+    fn colours_come_down_to_those_that_the_terminal_has() {
+        let index = |rgb| Depth::Indexed.colour(rgb);
+        let plain = [[0; 3], [255; 3], [255, 0, 0]].map(index);
+        assert_eq!(plain, [16, 231, 196].map(Color::Indexed));
+        assert_eq!(index([18; 3]), Color::Indexed(233), "a dark grey of [18; 3]");
+        // Earth is never pink, and grass is green though a grey is nearer to it.
+        for height in 0..1_024 {
+            let [red, green, blue] = indexed(nearest(floor(Biome::Courtyard, height, false, 0)));
+            assert!(red == green || green > blue, "{height}: {red} {green} {blue}");
+        }
+        let [red, green, blue] = indexed(nearest(floor(Biome::Exterior, 300, false, 0)));
+        assert!(green > red && green > blue, "{red} {green} {blue}");
         assert_eq!(Depth::True.colour([1, 2, 3]), Color::Rgb(1, 2, 3));
     }
 

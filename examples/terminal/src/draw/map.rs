@@ -190,9 +190,11 @@ impl Figures<'_> {
         let Some((x, z)) = self.camera.pixel(at.0, at.1) else { return };
         // On ground that is dark enough to see it.
         let under = colour::mixed(self.pixels.at(x, z & !1), self.pixels.at(x, z | 1));
-        let (paint, under) = match entity.state {
-            0 => (paint, colour::scaled(under, 0.35)),
-            _ => (colour::OTHER, colour::MARKED),
+        // A creature's state says what it is about, a player's that the game has singled it out.
+        let is_marked = entity.state != 0 && entity.kind != KIND_CREATURE;
+        let (paint, under) = match is_marked {
+            true => (colour::OTHER, colour::MARKED),
+            false => (paint, colour::scaled(under, 0.35)),
         };
         self.figure((x, z), glyphs[eighth(entity.yaw)], paint, under);
     }
