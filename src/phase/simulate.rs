@@ -21,7 +21,6 @@ pub fn simulate<W: Workshop>(
     replicas: &mut Replicas,
     counters: &mut Counters,
 ) {
-    living.happenings.clear();
     let silence_ticks = (SILENCE_MAX.as_us() / rules.period().as_us().max(1)) as u32;
     let (game, mut scene) = living.scene(Setting { tick, pace: rules.pace(), chunks, counters });
     for session in sessions.iter_mut().filter(|s| s.is_playing()) {
@@ -29,7 +28,8 @@ pub fn simulate<W: Workshop>(
     }
     game.tick(&mut scene);
     scene.close_doors();
-    for happening in &living.happenings {
+    // Those of players that came and went since the last tick are among them.
+    for happening in living.happenings.drain(..) {
         let Some(event) = happening.event(tick) else { continue };
         let Some(chunk) = happening.at.chunk() else { continue };
         // A door's new state goes with the next snapshot.

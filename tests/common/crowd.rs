@@ -90,6 +90,13 @@ impl Crowd {
         index
     }
 
+    /// Takes a client out.
+    pub fn leave(&mut self, index: usize) {
+        let arrival = Arrival::Disconnected(self.members[index].connection);
+        self.carrier.arrivals.push(arrival, &[]).expect("the lane has room");
+        self.members[index].client.disconnect();
+    }
+
     /// The line of everybody, from now on; what is under way on the old one is lost.
     pub fn set_line(&mut self, profile: Profile) {
         self.profile = profile;
