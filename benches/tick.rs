@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ninefold::config::Config;
+use ninefold::telemetry::Phase;
 use ninefold_client::world::BspWorld;
 use puppets::Stage;
 
@@ -73,9 +74,33 @@ fn walking(c: &mut Criterion) {
     });
 }
 
+/// The snapshots alone: each client walks among some fourteen others, all of them walking.
+fn replicating(c: &mut Criterion) {
+    let mut stage = stage();
+    let mut random = fastrand::Rng::with_seed(3);
+    let began = Instant::now();
+    let clock_ns = || began.elapsed().as_nanos() as u64;
+    c.bench_function("tick/snapshots of 1000 walking clients", |b| {
+        b.iter_custom(|count| {
+            let mut total_ns = 0;
+            for tick in 0..count {
+                if tick % TURN_TICKS == 0 {
+                    stage.puppets.iter_mut().for_each(|p| p.wish = (random.i16(..), random.i16(..)));
+                }
+                stage.before();
+                total_ns += stage.run(&clock_ns).phases_ns[Phase::Replicate as usize];
+                stage.after();
+            }
+            Duration::from_nanos(total_ns)
+        });
+    });
+    let entities: usize = stage.puppets.iter().map(|p| p.others).sum();
+    println!("{:.1} others for each of {CLIENTS}", entities as f64 / CLIENTS as f64);
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(30).measurement_time(Duration::from_secs(10));
-    targets = idle, walking
+    targets = idle, walking, replicating
 }
 criterion_main!(benches);

@@ -140,6 +140,9 @@ fn parity(c: &mut Criterion) {
     let bytes = Bytes::from((0..CHUNK_BYTES).map(|i| i as u8).collect::<Vec<_>>());
     let fragmenter = Fragmenter::new(KEY, 1, 0, 1, bytes).unwrap();
     let mut encoder = ParityEncoder::default();
+    let ordinary = Bytes::from((0..2_500).map(|i| i as u8).collect::<Vec<_>>());
+    let ordinary = Fragmenter::new(KEY, 1, 0, 1, ordinary).unwrap();
+    group.bench_function("encode 8 for the 3 of 2.5 KB", |b| b.iter(|| black_box(encoder.encode(&ordinary))));
     group.throughput(Throughput::Bytes(CHUNK_BYTES as u64));
     group.bench_function("encode 32 for 29", |b| b.iter(|| black_box(encoder.encode(&fragmenter))));
     let parity = encoder.encode(&fragmenter);

@@ -84,6 +84,11 @@ impl Monotonic {
         Instant::from_us(self.origin.elapsed().as_micros() as u64)
     }
 
+    /// A time that somebody else has read.
+    pub fn at(&self, then: std::time::Instant) -> Instant {
+        Instant::from_us(then.saturating_duration_since(self.origin).as_micros() as u64)
+    }
+
     /// The time in nanoseconds, for measuring.
     pub fn now_ns(&self) -> u64 {
         self.origin.elapsed().as_nanos() as u64
@@ -92,6 +97,12 @@ impl Monotonic {
     /// Sleeps until then.
     pub fn sleep_until(&self, then: Instant) {
         std::thread::sleep(then.since(self.now()).into());
+    }
+}
+
+impl From<std::time::Instant> for Monotonic {
+    fn from(origin: std::time::Instant) -> Self {
+        Monotonic { origin }
     }
 }
 

@@ -43,6 +43,8 @@ pub struct InputBuffer {
     last: PlayerInput,
     lead: LeadWindow,
     flood: u32,
+    /// The next frame begins anew with its newest input.
+    restarts: bool,
 }
 
 /// What came of a frame of inputs.
@@ -76,6 +78,7 @@ impl Default for InputBuffer {
             last: PlayerInput::default(),
             lead: LeadWindow::default(),
             flood: 0,
+            restarts: false,
         }
     }
 }
@@ -90,9 +93,11 @@ impl InputBuffer {
             offered.flood = self.too_many();
             return offered;
         }
-        if self.next == 0 {
-            // What was wanted before there was anybody to want it is over.
-            (self.next, self.due) = (inputs.newest, inputs.newest);
+        if self.next == 0 || self.restarts {
+            // What was wanted while there was nobody to want it is over.
+            let newest = inputs.newest.max(self.next);
+            self.waiting = [None; INPUTS_WAITING_MAX as usize];
+            (self.next, self.due, self.restarts) = (newest, newest, false);
         } else if first > self.next && self.slot(self.next).is_none() {
             // On with the newest, and those before it that may still be caught up with.
             let late = self.due.saturating_sub(self.next).min(CATCH_UP_TICKS_MAX);
@@ -118,6 +123,11 @@ impl InputBuffer {
         }
         offered.flood = offered.ahead > 0 && self.too_many();
         offered
+    }
+
+    /// The player was out of the world for a while, and its inputs with it: it goes on with the newest.
+    pub fn restart(&mut self) {
+        self.restarts = self.next != 0;
     }
 
     fn slot(&self, number: u32) -> Option<PlayerInput> {
@@ -292,6 +302,23 @@ mod tests {
         }
         assert!(taken <= 401, "{taken} in 400 ticks");
         assert!(told_at.is_some_and(|at| (60..300).contains(&at)), "{told_at:?}");
+    }
+
+    #[test]
+    fn who_was_out_of_the_world_goes_on_with_its_newest_input() {
+        let mut ticks = Ticks::new();
+        for number in 1..=50_u32 {
+            if number % 10 == 0 {
+                // Put elsewhere: five inputs come while nobody is there.
+                ticks.buffer.restart();
+            } else if number % 10 > 5 {
+                ticks.now += PERIOD;
+                continue;
+            }
+            ticks.offer(5_000, number.saturating_sub(8).max(1), number);
+            assert_eq!(ticks.tick(), [number as u16]);
+        }
+        assert_eq!((ticks.buffer.lead_us(), ticks.buffer.last_taken()), (Some(5_000), 50));
     }
 
     #[test]

@@ -153,6 +153,11 @@ impl Replicas {
         self.replicas.get(index as usize).filter(|replica| replica.seen_in != 0)
     }
 
+    /// All replicas, by index.
+    pub fn iter(&self) -> impl Iterator<Item = &Replica> {
+        self.replicas.iter().filter(|replica| replica.seen_in != 0)
+    }
+
     /// How an index was in a tick, if that is still known.
     pub fn state_in(&self, now: u64, tick: u64, index: u32) -> Option<&EntityState> {
         let is_kept = tick <= now && now - tick <= u64::from(BASELINE_TICKS_MAX);

@@ -1,8 +1,10 @@
 //! The numbers that the tick goes by, taken from the configuration once.
 
-use ninefold_protocol::link::congestion::CongestionConfig;
+use ninefold_protocol::link::congestion::{CongestionConfig, Mode};
 use ninefold_protocol::time::Duration;
 use ninefold_world::Pace;
+
+use crate::carrier::Carrier;
 
 /// What the tick may do and how much of it.
 #[derive(Debug, Clone)]
@@ -54,6 +56,15 @@ impl Rules {
     /// How fast players walk.
     pub fn pace(&self) -> Pace {
         Pace { speed_units_s: self.walk_speed_units_s, tick_rate_hz: self.tick_rate_hz }
+    }
+
+    /// How a client's share of its line is found by the link. QUIC has the same below the link, and two of them
+    /// would only wait for each other: there the link keeps to the ceiling alone.
+    pub fn congestion_on(&self, carrier: Carrier) -> CongestionConfig {
+        match carrier {
+            Carrier::Udp => self.congestion,
+            Carrier::Quic => CongestionConfig { mode: Mode::Fixed, ..self.congestion },
+        }
     }
 
     /// The time of one tick, rounded down to a microsecond.

@@ -16,7 +16,9 @@ use std::time::SystemTime;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mio::Waker;
+use ninefold_protocol::chunk::warm_up_parity;
 use ninefold_protocol::connection::{DEVELOPMENT_KEY, Fingerprint, ServerConfig};
+use ninefold_protocol::link::congestion::{CongestionConfig, Mode};
 use ninefold_protocol::time::Duration;
 use ninefold_world::{ChunkCoord, Generator};
 use tokio::sync::Notify;
@@ -122,6 +124,8 @@ impl Server {
         game: Box<dyn Game>,
     ) -> Result<Server, StartError> {
         let clock = Monotonic::start();
+        // No tick shall pay for the code's tables.
+        warm_up_parity();
         let unix_s_at_origin = unix_s();
         let private_key = private_key(config)?;
         let bound = BoundUdp::bind(config.listen, config.socket_buffer_bytes as usize)
@@ -356,6 +360,8 @@ fn serve_quic(
         identity,
         handshakes_max: config.quic_handshakes_max as usize,
         tick: Duration::from_us(1_000_000 / u64::from(config.tick_rate_hz)),
+        // Never without (RFC 9002 §7): a fixed rate is the link's, above it.
+        congestion: CongestionConfig { mode: Mode::Copa, ..config.rules(0).congestion },
         debug_dir: (!debug_dir.as_os_str().is_empty()).then(|| debug_dir.clone()),
     };
     let carrier = bound.serve(quic, door, end, clock, live)?;

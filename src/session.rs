@@ -89,7 +89,7 @@ impl Session {
             carrier_room: usize::MAX,
             client_id,
             stage: Stage::Greeting,
-            link: Link::with_congestion(now, rules.congestion),
+            link: Link::with_congestion(now, rules.congestion_on(connection.carrier)),
             packets_this_tick: 0,
             requests_this_tick: 0,
             inputs: InputBuffer::default(),

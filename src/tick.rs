@@ -6,7 +6,7 @@
 
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::time::Instant;
-use ninefold_world::ChunkCoord;
+use ninefold_world::{ChunkCoord, OpenDoors};
 
 use crate::carrier::TickEnd;
 use crate::chunk::{ChunkService, Workshop};
@@ -76,6 +76,7 @@ impl<W: Workshop> Tick<W> {
         lap.end(Phase::Replicate);
         let mut rooms = carrier.departures.rooms(PACKET_BYTES_MAX, sessions.len());
         phase::stream(now, tick, rules, &mut rooms, sessions, plan, counters);
+        plan.parity.made().iter().for_each(|made| chunks.count_parity(made));
         lap.end(Phase::Stream);
         phase::egress((now, tick), plan, sessions, &mut carrier.departures, departed, counters);
         if tick.is_multiple_of(SWEEP_TICKS) {
@@ -108,6 +109,16 @@ impl<W: Workshop> Tick<W> {
     /// The chunks, to hand them on when the world ends.
     pub fn into_chunks(self) -> ChunkService<W> {
         self.chunks
+    }
+
+    /// What clients are told of, as it is now.
+    pub fn replicas(&self) -> &Replicas {
+        &self.replicas
+    }
+
+    /// The doors of a chunk that stand open.
+    pub fn open_doors(&self, chunk: ChunkCoord) -> OpenDoors {
+        self.living.doors.open_in(chunk)
     }
 
     /// The counts.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use ninefold_protocol::chunk::Fragmenter;
 use ninefold_protocol::frame::ChunkKey;
+use ninefold_protocol::time::{Duration, Instant};
 use ninefold_world::{CHUNK_KIND_BSP, Chunk, ChunkCoord, ENCODING_BSP, ENCODING_RECIPE, Topology};
 use smallvec::SmallVec;
 
@@ -86,7 +87,12 @@ pub enum Acked {
     /// More are missing, or nobody waits for it any more.
     Nothing,
     /// The client has the whole chunk now.
-    Whole(ChunkCoord),
+    Whole {
+        /// Which.
+        coord: ChunkCoord,
+        /// Own fragments that parity stood in for.
+        by_parity: usize,
+    },
 }
 
 impl View {
@@ -157,7 +163,7 @@ impl View {
         change.left.extend(old.into_iter().map(|r| r.coord));
         // What has left is not sent on; what was sent whole waits for its acknowledgement.
         let ring = &self.ring;
-        self.sendings.retain(|s| s.waiting() == 0 || ring.iter().any(|r| r.coord == s.coord));
+        self.sendings.retain(|s| s.waiting(0) == 0 || ring.iter().any(|r| r.coord == s.coord));
         self.shed_sendings();
         self.shed_known();
         change
@@ -202,14 +208,16 @@ impl View {
             return;
         }
         let key = ChunkKey { cx: coord.cx, cy: 0, cz: coord.cz };
-        let (encoding, bytes) = match &ready.encoded.recipe {
-            Some(recipe) if self.takes_recipes => (ENCODING_RECIPE, recipe),
-            _ => (ENCODING_BSP, &ready.encoded.bsp),
+        let encoded = &ready.encoded;
+        let (encoding, bytes, parity) = match &encoded.recipe {
+            Some(recipe) if self.takes_recipes => (ENCODING_RECIPE, recipe, &encoded.recipe_parity),
+            _ => (ENCODING_BSP, &encoded.bsp, &encoded.bsp_parity),
         };
         let fragmenter = Fragmenter::new(key, ready.version, CHUNK_KIND_BSP, encoding, bytes.clone())
             .expect("the chunk service takes no chunk that is too large to send");
+        let sending = Sending::new(self.next_sending, coord, fragmenter, parity.clone());
         self.sendings.retain(|s| s.coord != coord);
-        self.sendings.push(Sending::new(self.next_sending, coord, fragmenter));
+        self.sendings.push(sending);
         self.next_sending = self.next_sending.wrapping_add(1);
     }
 
@@ -247,16 +255,15 @@ impl View {
         }
         let sending = self.sendings.remove(at);
         self.known.insert(sending.coord, sending.fragmenter.version());
-        Acked::Whole(sending.coord)
+        Acked::Whole { coord: sending.coord, by_parity: sending.parity_acked() }
     }
 
-    /// A fragment was lost: sent again if its chunk is still wanted, else the sending ends.
+    /// A fragment was lost. It is made up for if its chunk is still wanted; else the sending ends, unless what is
+    /// under way may be enough.
     pub fn on_lost(&mut self, token: Token) {
         let Some(at) = self.sendings.iter().position(|s| s.id == token.sending) else { return };
-        let coord = self.sendings[at].coord;
-        if self.place(coord).is_some() {
-            self.sendings[at].on_lost(token.index);
-        } else {
+        self.sendings[at].on_lost(token.index);
+        if self.sendings[at].waiting(0) > 0 && self.place(self.sendings[at].coord).is_none() {
             self.sendings.remove(at);
         }
     }
@@ -271,9 +278,16 @@ impl View {
         &mut self.sendings[at]
     }
 
-    /// Whether any fragment waits to be sent.
-    pub fn has_waiting(&self) -> bool {
-        self.sendings.iter().any(|s| s.waiting() > 0)
+    /// Takes something for lost of each chunk whose last fragment was not answered within `answer_max`.
+    pub fn suspect_overdue(&mut self, now: Instant, answer_max: Duration, loss_permille: u32) {
+        for sending in &mut self.sendings {
+            sending.suspect_overdue(now, answer_max, loss_permille);
+        }
+    }
+
+    /// Whether any fragment waits to be sent over a line that loses so much.
+    pub fn has_waiting(&self, loss_permille: u32) -> bool {
+        self.sendings.iter().any(|s| s.waiting(loss_permille) > 0)
     }
 
     fn place(&self, coord: ChunkCoord) -> Option<&RingChunk> {
@@ -315,17 +329,17 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use ninefold_protocol::limits::FRAGMENT_PAYLOAD_BYTES;
-    use ninefold_protocol::time::Duration;
 
-    use crate::chunk::{Encoded, Made};
+    use crate::chunk::{Encoded, Made, ParityBench};
 
     const HERE: ChunkCoord = ChunkCoord { cx: 0, cz: 0 };
     const EAST: ChunkCoord = ChunkCoord { cx: 1, cz: 0 };
+    const WHOLE: Acked = Acked::Whole { coord: HERE, by_parity: 0 };
 
     /// A chunk of two fragments.
     fn ready(coord: ChunkCoord, version: u32) -> ReadyChunk {
         let bsp = Bytes::from(vec![1; 2 * FRAGMENT_PAYLOAD_BYTES]);
-        let encoded = Encoded { bsp, recipe: None };
+        let encoded = Encoded::new(bsp, None);
         let made = Made { chunk: Arc::new(Chunk::safe(coord)), encoded, generate_time: Duration::ZERO };
         ReadyChunk::new(made, version)
     }
@@ -341,9 +355,10 @@ mod tests {
     /// Sends all that waits and gives its tokens.
     fn send_all(view: &mut View) -> Vec<Token> {
         let mut tokens = Vec::new();
+        let mut bench = ParityBench::default();
         for at in 0..view.sendings().len() {
             let sending = view.sending_mut(at);
-            while let Some(picked) = sending.pick() {
+            while let Some(picked) = sending.pick(Instant::ZERO, 0, &mut bench) {
                 tokens.push(Token { sending: sending.id, index: picked.index });
             }
         }
@@ -355,7 +370,7 @@ mod tests {
         let mut view = view();
         let tokens = send_all(&mut view);
         assert_eq!((view.on_acked(tokens[1]), view.known()), (Acked::Nothing, 0));
-        assert_eq!((view.on_acked(tokens[0]), view.known()), (Acked::Whole(HERE), 1));
+        assert_eq!((view.on_acked(tokens[0]), view.known()), (WHOLE, 1));
         assert!(view.sendings().is_empty() && view.missing() == 8);
     }
 
@@ -368,7 +383,7 @@ mod tests {
         assert!(early.iter().all(|token| view.on_acked(*token) == Acked::Nothing));
         early.iter().for_each(|token| view.on_lost(*token));
         assert_eq!(view.known(), 0);
-        assert_eq!((view.on_acked(again[0]), view.on_acked(again[1])), (Acked::Nothing, Acked::Whole(HERE)));
+        assert_eq!((view.on_acked(again[0]), view.on_acked(again[1])), (Acked::Nothing, WHOLE));
     }
 
     #[test]
@@ -376,13 +391,14 @@ mod tests {
         let mut view = view();
         view.on_ready(&ready(EAST, 1));
         let of_here = [0, 1].map(|index| Token { sending: view.sendings()[0].id, index });
-        view.sending_mut(0).pick();
-        view.sending_mut(0).pick();
-        view.sending_mut(1).pick(); // EAST is sent by half
+        let mut bench = ParityBench::default();
+        view.sending_mut(0).pick(Instant::ZERO, 0, &mut bench);
+        view.sending_mut(0).pick(Instant::ZERO, 0, &mut bench);
+        view.sending_mut(1).pick(Instant::ZERO, 0, &mut bench); // EAST is sent by half
         view.enter(Topology::Plane, ChunkCoord { cx: -5, cz: 0 });
         assert_eq!(view.sendings().iter().map(|s| s.coord).collect::<Vec<_>>(), [HERE]);
         assert_eq!(view.on_acked(of_here[0]), Acked::Nothing);
-        assert_eq!(view.on_acked(of_here[1]), Acked::Whole(HERE));
+        assert_eq!(view.on_acked(of_here[1]), WHOLE);
     }
 
     #[test]
@@ -404,11 +420,11 @@ mod tests {
         view.enter(Topology::Plane, ChunkCoord { cx: -5, cz: 0 });
         view.enter(Topology::Plane, HERE);
         view.on_ready(&ready(HERE, 1));
-        assert!(!view.has_waiting());
+        assert!(!view.has_waiting(0));
         view.forget(HERE, 0); // another version says nothing of this one
-        assert!(!view.has_waiting());
+        assert!(!view.has_waiting(0));
         assert_eq!(view.request(HERE), Requested::Coming);
-        assert!(view.has_waiting());
+        assert!(view.has_waiting(0));
         assert_eq!(view.request(ChunkCoord { cx: 9, cz: 9 }), Requested::NotInRing);
     }
 

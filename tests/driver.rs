@@ -107,7 +107,8 @@ fn a_step_never_waits_and_a_wait_ends_when_something_comes() {
         assert!(driver.client().stats().datagrams_in > before);
         let steps = Clock::now();
         (0..1_000).for_each(|_| driver.step().unwrap());
-        assert!(steps.elapsed() < StdDuration::from_millis(500), "{:?}", steps.elapsed());
+        // A wait of one frame in each would make sixteen seconds of it.
+        assert!(steps.elapsed() < StdDuration::from_secs(2), "{:?}", steps.elapsed());
     }
     server.stop().unwrap();
 }

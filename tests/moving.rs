@@ -12,7 +12,7 @@ use ninefold::game::explore::Explore;
 use ninefold::rules::Rules;
 use ninefold_client::protocol::frame::PlayerInput;
 use ninefold_client::world::{
-    Biome, BspWorld, Cell, ChunkCoord, FIXED_PER_UNIT, Generator, Grid, Mover, OpenCell, Position,
+    Biome, BspWorld, Cell, ChunkCoord, FIXED_PER_UNIT, Generator, Grid, Mover, OpenCell, Position, Topology,
 };
 use ninefold_client::{ClientConfig, Event};
 use ninefold_netem::{Loss, Profile, Ratio};
@@ -93,6 +93,15 @@ impl History {
         if self.ticks.len() > 60 {
             self.ticks.pop_front();
         }
+    }
+
+    /// Whether two were in each other's ring all the last second.
+    fn together(&self, a: usize, b: usize) -> bool {
+        let chunk = |at: Option<Position>| at.and_then(Position::chunk);
+        self.ticks.iter().all(|(_, places)| {
+            let (a, b) = (chunk(places[a]), chunk(places[b]));
+            a.zip(b).is_some_and(|(a, b)| Topology::Plane.offset(a, b).is_some())
+        })
     }
 
     /// How far the place that is shown is from where the player was at any time between these two.
@@ -220,8 +229,8 @@ fn look(crowd: &mut Crowd, index: usize, history: &History, last: &mut [Option<P
     for (who, here) in here.iter().enumerate() {
         if !here {
             last[who] = None;
-            // Everybody is in everybody's ring from the first second on.
-            seen.missing += u64::from(who != index);
+            // A second in the ring, as the server has it, is long enough to be told of.
+            seen.missing += u64::from(who != index && history.together(index, who));
         }
     }
 }

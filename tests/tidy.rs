@@ -87,7 +87,7 @@ fn dependencies_point_one_way() {
         ("client", &["ninefold-protocol", "ninefold-world"]),
         (".", &["ninefold-protocol", "ninefold-world"]),
         ("client-c", &["ninefold-client"]),
-        ("client-sim", &["ninefold", "ninefold-client"]),
+        ("client-sim", &["ninefold", "ninefold-client", "ninefold-netem"]),
         ("examples/terminal", &["ninefold-client"]),
     ];
     for (folder, allowed) in allowed {

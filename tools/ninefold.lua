@@ -475,10 +475,11 @@ ninefold:register_heuristic("udp", function(tvb, pinfo, root)
 end)
 
 local udp, registered = DissectorTable.get("udp.port"), nil
-function ninefold.prefs_changed()
+local function follow_preferences()
   if registered then udp:remove(registered, ninefold) end
   registered = ninefold.prefs.port
   udp:add(registered, ninefold)
   read_key_log()
 end
-ninefold.prefs_changed()
+ninefold.prefs_changed = follow_preferences
+follow_preferences()

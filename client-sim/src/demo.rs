@@ -14,8 +14,10 @@ use ninefold::summary::Summary;
 use ninefold::telemetry::Phase;
 use ninefold_client::protocol::connection::{ConnectToken, DEVELOPMENT_KEY, Extensions, TokenParams};
 use ninefold_client::protocol::time::Duration;
+use ninefold_netem::Path;
 
 use crate::capture::Capture;
+use crate::line::{BoundLine, Line};
 use crate::report::Report;
 use crate::swarm::{Carrier, Figures, Swarm, SwarmPlan};
 
@@ -37,6 +39,8 @@ pub struct Demo {
     pub clients: usize,
     /// What their packets ride on.
     pub carrier: Carrier,
+    /// The line between each of them and the server; `None` for the loopback as it is.
+    pub line: Option<Path>,
     /// How long they walk once all have started, seconds.
     pub seconds: u64,
     /// Chooses the world and the clients' ways.
@@ -56,15 +60,19 @@ pub struct Demo {
 impl Demo {
     /// Runs it and gives the report.
     pub fn run(&self) -> anyhow::Result<Report> {
-        let config = self.config();
+        let mut config = self.config();
+        let lines = self.bind_lines(&mut config)?;
         let server = Server::start(&config, config.generator.world(config.world_seed))?;
         let clock = Monotonic::start();
+        let lines = self.serve_lines(lines, &server, clock)?;
+        let address = lines.first().map_or(server.address(), |(address, _)| *address);
+        let quic = server.quic().map(|(own, who)| (lines.get(1).map_or(own, |(address, _)| *address), who));
         let mut plan = SwarmPlan {
             carrier: self.carrier,
-            server: server.address(),
-            quic: server.quic(),
+            server: address,
+            quic,
             capture: None,
-            tokens: self.tokens(&config, server.address())?,
+            tokens: self.tokens(&config, address)?,
             threads: self.threads,
             ramp: Duration::from_secs(1).scaled(self.clients as u64, CLIENTS_PER_SECOND),
             seed: self.seed,
@@ -82,6 +90,9 @@ impl Demo {
         let figures = swarm.stop().context("the clients' sockets failed")?;
         if let Some(capture) = plan.capture.take() {
             capture.finish().context("the capture could not be written")?;
+        }
+        for (_, line) in lines {
+            line.stop().context("the emulated line failed")?;
         }
         let summary = server.stop()?;
         let report = self.report(&config, &summary, figures);
@@ -103,6 +114,35 @@ impl Demo {
             clients_max: defaults.clients_max.max(self.clients as u32),
             ..defaults
         }
+    }
+
+    /// A line in front of each carrier's socket, if there is to be one; tokens then name the lines.
+    fn bind_lines(&self, config: &mut Config) -> anyhow::Result<Vec<BoundLine>> {
+        let sockets = match (&self.line, config.quic_listen) {
+            (None, _) => 0,
+            (Some(_), None) => 1,
+            (Some(_), Some(_)) => 2,
+        };
+        let lines = (0..sockets).map(|_| BoundLine::bind()).collect::<std::io::Result<Vec<_>>>();
+        let lines = lines.context("no socket for the emulated line")?;
+        config.public_addrs = lines.iter().map(BoundLine::address).collect();
+        Ok(lines)
+    }
+
+    /// Joins the lines to the server's sockets; each with the address that clients call.
+    fn serve_lines(
+        &self,
+        lines: Vec<BoundLine>,
+        server: &Server,
+        clock: Monotonic,
+    ) -> anyhow::Result<Vec<(SocketAddr, Line)>> {
+        let Some(path) = &self.line else { return Ok(Vec::new()) };
+        let own = std::iter::once(server.address()).chain(server.quic().map(|(address, _)| address));
+        let served = lines.into_iter().zip(own).zip(0..).map(|((line, server), n)| {
+            let address = line.address();
+            line.serve(server, path, self.seed ^ n, clock).map(|line| (address, line))
+        });
+        served.collect::<std::io::Result<Vec<_>>>().context("cannot start the emulated line")
     }
 
     fn tokens(&self, config: &Config, server: SocketAddr) -> anyhow::Result<Vec<ConnectToken>> {
@@ -174,6 +214,7 @@ impl Demo {
         Report {
             clients: self.clients,
             carrier: self.carrier,
+            line: self.line.as_ref().map(|line| line.name),
             seconds: self.seconds as f64,
             tick_rate_hz: config.tick_rate_hz,
             ticks: telemetry.ticks,

@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, value_parser};
+use ninefold_netem::Path;
 use ninefold_sim::demo::Demo;
 use ninefold_sim::report::verdict;
 use ninefold_sim::swarm::Carrier;
@@ -34,6 +36,9 @@ enum Command {
         /// What their packets ride on.
         #[arg(long, value_enum, default_value_t = Carrier::Udp)]
         carrier: Carrier,
+        /// Put an emulated line between each client and the server.
+        #[arg(long, value_name = "LINE", value_parser = PossibleValuesParser::new(Path::NAMES))]
+        line: Option<String>,
         /// How long they walk once all have started, seconds.
         #[arg(long, default_value_t = 30, value_parser = value_parser!(u64).range(1..=3_600))]
         seconds: u64,
@@ -60,13 +65,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Command::Demo { clients, carrier, seconds, seed, speed, json, threads, capture, quiet } =
+    let Command::Demo { clients, carrier, line, seconds, seed, speed, json, threads, capture, quiet } =
         Arguments::parse().command;
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let (clients, threads) = (clients as usize, threads as usize);
-    match (Demo { clients, carrier, seconds, seed, speed, threads, json, capture, quiet }).run() {
+    let line = line.as_deref().and_then(Path::named);
+    match (Demo { clients, carrier, line, seconds, seed, speed, threads, json, capture, quiet }).run() {
         Ok(report) => {
             println!("{report}");
             let reasons = verdict(&report);

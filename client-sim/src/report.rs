@@ -15,6 +15,8 @@ pub struct Report {
     pub clients: usize,
     /// What their packets rode on.
     pub carrier: Carrier,
+    /// The emulated line between each of them and the server.
+    pub line: Option<&'static str>,
     /// How long they walked, seconds.
     pub seconds: f64,
     /// The server's tick rate.
@@ -160,8 +162,13 @@ impl fmt::Display for Report {
         };
         writeln!(
             f,
-            "{} clients over {}, {:.0} s, {} ticks at {} Hz",
-            self.clients, self.carrier, self.seconds, self.ticks, self.tick_rate_hz
+            "{} clients over {}, {}{:.0} s, {} ticks at {} Hz",
+            self.clients,
+            self.carrier,
+            self.line.map(|line| format!("line {line}, ")).unwrap_or_default(),
+            self.seconds,
+            self.ticks,
+            self.tick_rate_hz
         )?;
         writeln!(f)?;
         writeln!(f, "  {:<24}{:>10}{:>10}{:>10}{:>10}", "", "p50", "p99", "p99.9", "max")?;

@@ -1,12 +1,14 @@
 //! The whole system over real sockets: a server, many clients, a verdict.
 
+use ninefold_netem::Path;
 use ninefold_sim::demo::Demo;
 use ninefold_sim::report::verdict;
 use ninefold_sim::swarm::Carrier;
 
 fn demo(clients: usize, seconds: u64, seed: u64, speed: u32) -> Demo {
     let carrier = Carrier::Udp;
-    Demo { clients, carrier, seconds, seed, speed, threads: 2, json: None, capture: None, quiet: true }
+    let (line, json, capture) = (None, None, None);
+    Demo { clients, carrier, line, seconds, seed, speed, threads: 2, json, capture, quiet: true }
 }
 
 #[test]
@@ -28,6 +30,27 @@ fn clients_on_both_carriers_walk_in_one_world_and_see_the_same() {
         assert!(report.crossings >= 15, "{} crossings", report.crossings);
         assert!(report.datagrams_out > 30 && report.carriers_cpu_us_per_client_tick > 0.0);
     }
+}
+
+#[test]
+fn over_an_emulated_line_everybody_plays_and_only_later() {
+    for carrier in [Carrier::Udp, Carrier::Mixed] {
+        let demo = |line| Demo { carrier, line, ..demo(20, 4, 9, 320) }.run().unwrap();
+        let near = demo(None);
+        let far = demo(Some(Path::named("lte").unwrap()));
+        assert_eq!(verdict(&far), Vec::<String>::new(), "{carrier}");
+        assert_eq!((far.join_ms.count, far.line), (20, Some("lte")));
+        // Two round trips of 50 ms and more until it is in, and one for the chunk.
+        let (near_ms, far_ms) = (near.join_ms.p50, far.join_ms.p50);
+        assert!(far_ms > near_ms + 120.0 && far_ms < 1_000.0, "{carrier}: {near_ms} and {far_ms} ms");
+    }
+}
+
+#[test]
+fn a_line_that_loses_costs_no_chunk_and_nobody() {
+    let report = Demo { line: Path::named("bad"), ..demo(20, 6, 9, 320) }.run().unwrap();
+    assert_eq!((report.clients_lost, report.chunks_hash_failed, report.join_ms.count), (0, 0, 20));
+    assert!(report.chunks_delivered >= 20 * 9 && report.fragments_resent > 0);
 }
 
 #[test]
@@ -75,6 +98,7 @@ fn the_json_report_has_the_promised_fields() {
     ] {
         assert!(!report[field].is_null(), "no {field}");
     }
+    assert!(report.get("line").is_some_and(|line| line.is_null()));
     for percentile in ["p50", "p99", "p999", "max"] {
         assert!(report["tick_us"][percentile].is_number(), "no {percentile}");
         assert!(report["phases_us"]["egress"][percentile].is_number());

@@ -8,7 +8,7 @@ pub struct ClientConfig {
     /// Whether it builds chunks from recipes: a third of the bytes on the wire, for a tenth of a
     /// millisecond of work a chunk.
     pub recipes: bool,
-    /// Seconds since the Unix epoch at [`Instant::ZERO`]: connect tokens expire by the wall clock.
+    /// Seconds since the Unix epoch at the client's time zero: connect tokens expire by the wall clock.
     pub unix_s_at_origin: u64,
 }
 

@@ -23,6 +23,9 @@ use crate::snapshots::Held;
 /// Who is not mentioned for so long is not there.
 const UNMENTIONED_TICKS_MAX: i64 = BASELINE_TICKS_MAX as i64;
 
+/// Who comes back so soon is shown to walk there.
+const BACK_TICKS_MAX: i64 = 4;
+
 /// An entity as it is shown.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EntityView {
@@ -55,6 +58,8 @@ pub(crate) struct Entities {
     /// Ascending by index, each index once; at most [`ENTITIES_PER_SNAPSHOT_MAX`] from one snapshot to the next.
     tracks: Vec<Track>,
     walk_units_s: f64,
+    /// Whether any of them moved lately.
+    moves: bool,
 }
 
 impl Entities {
@@ -91,6 +96,12 @@ impl Entities {
             !crowded
         });
         debug_assert!(self.tracks.len() <= ENTITIES_PER_SNAPSHOT_MAX);
+        self.moves = self.tracks.iter().any(|track| track.gone_at.is_none() && track.moves());
+    }
+
+    /// Whether any of them moved when it was last told of.
+    pub fn moves(&self) -> bool {
+        self.moves
     }
 
     fn take_one(
@@ -120,8 +131,14 @@ impl Entities {
         if is_same && track.gone_at.is_none() {
             return track.take(now, pace, as_of, entity);
         }
-        if track.gone_at.is_none() {
-            tell(Change::Left { index: track.index, id: track.id });
+        match track.gone_at.take() {
+            None => tell(Change::Left { index: track.index, id: track.id }),
+            // Over the edge of the ring and back: it goes on from where it was shown.
+            Some(gone_at) if is_same && tick - gone_at <= BACK_TICKS_MAX => {
+                tell(entered);
+                return track.take(now, pace, as_of, entity);
+            }
+            Some(_) => {}
         }
         *track = Track::new(now, tick, entity);
         tell(entered);

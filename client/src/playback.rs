@@ -99,14 +99,15 @@ impl Playback {
         tick.saturating_mul(1_000_000) / self.hz
     }
 
-    /// Takes the arrival of a snapshot that is newer than all before it.
-    pub fn arrived(&mut self, now: Instant, tick: i64) {
+    /// Takes the arrival of a snapshot that is newer than all before it. `moves` says whether anything moved in the
+    /// one before: while nothing does, snapshots are rare and their gaps mean nothing.
+    pub fn arrived(&mut self, now: Instant, tick: i64, moves: bool) {
         let local_us = i64::try_from(now.as_us()).unwrap_or(i64::MAX);
         let Some(before) = self.newest.replace(tick) else {
             (self.least, self.newest_at) = (Least::new(now, local_us - self.us(tick)), now);
             return self.anchor(now, self.us(tick) - self.delay_us, 0);
         };
-        let gap = tick - before;
+        let gap = if moves { tick - before } else { 1 };
         let offset_us = local_us.saturating_sub(self.us(tick));
         let mut late_us = offset_us - self.least.take(now, offset_us);
         let is_late = late_us > INTERPOLATION_DELAY_MAX.as_us() as i64;
@@ -212,7 +213,7 @@ mod tests {
                 let left_us = playback.us(newest) - shown_us;
                 (least, most) = (least.min(left_us), most.max(left_us));
             }
-            playback.arrived(at(now_us), tick);
+            playback.arrived(at(now_us), tick, true);
             newest = Some(tick);
         }
         (playback, least, most)
@@ -257,7 +258,7 @@ mod tests {
                 }
                 shown_us = Some(is_us);
             }
-            playback.arrived(at(now_us), n as i64);
+            playback.arrived(at(now_us), n as i64, true);
         }
         let left_us = playback.us(1_199) - playback.us_at(at(now_us));
         assert!((0..60_000).contains(&left_us), "{left_us}");
@@ -267,10 +268,10 @@ mod tests {
     fn a_server_whose_time_stood_still_is_found_again() {
         let mut playback = Playback::new(at(0), 60);
         for n in 0..120_u64 {
-            playback.arrived(at(n * 16_667), n as i64);
+            playback.arrived(at(n * 16_667), n as i64, true);
         }
         for n in 120..140_u64 {
-            playback.arrived(at(n * 16_667 + 5_000_000), n as i64);
+            playback.arrived(at(n * 16_667 + 5_000_000), n as i64, true);
         }
         let now = at(139 * 16_667 + 5_000_000);
         let left_us = playback.us(139) - playback.us_at(now);
@@ -288,7 +289,7 @@ mod tests {
             for (passed_us, ahead) in arrivals {
                 now_us += passed_us;
                 tick += ahead;
-                playback.arrived(at(now_us), tick);
+                playback.arrived(at(now_us), tick, true);
                 let (now, later) = (playback.us_at(at(now_us)), playback.us_at(at(now_us + 10_000)));
                 prop_assert!((9_000..=11_000).contains(&(later - now)));
                 let most_us = INTERPOLATION_DELAY_MAX.as_us().max(1_000_000 / u64::from(hz.max(1)) + 2_000);

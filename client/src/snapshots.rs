@@ -3,6 +3,8 @@
 //! A snapshot that had no room for all that changed is incomplete: what it does not mention is held as its baseline
 //! has it, which may be older than what came since. So each entity is held with the tick as of which it is so:
 //! that of the snapshot which mentioned it, or which was complete.
+//!
+//! One that comes late is not shown, but held like the others: the server may lead from it.
 
 use std::collections::VecDeque;
 
@@ -38,7 +40,7 @@ pub(crate) struct Snapshots {
 /// Why a snapshot was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unusable {
-    /// It is not newer than the newest, or far ahead of it.
+    /// It is not newer than the newest, or far ahead of it. If it may be led from, it is held all the same.
     Old,
     /// It leads from one that is not held.
     BaselineGone,
@@ -89,12 +91,16 @@ impl Snapshots {
     pub fn take(&mut self, body: &[u8], hz: u16) -> Result<&Held, Unusable> {
         let (tick, base) = peek_ticks(body).map_err(|_| Unusable::Malformed)?;
         let mut number = 0;
+        let mut is_late = false;
         if let Some(newest) = self.newest() {
-            let ahead = tick.wrapping_sub(newest.snapshot.tick);
-            if !(1..TICKS_AHEAD_MAX).contains(&ahead) {
+            let (ahead, behind) =
+                (tick.wrapping_sub(newest.snapshot.tick), newest.snapshot.tick.wrapping_sub(tick));
+            is_late = behind <= BASELINE_TICKS_MAX && self.at(tick).is_none();
+            if !is_late && !(1..TICKS_AHEAD_MAX).contains(&ahead) {
                 return Err(Unusable::Old);
             }
-            number = newest.tick.saturating_add(ahead.into());
+            let off = if is_late { -i64::from(behind) } else { i64::from(ahead) };
+            number = newest.tick.saturating_add(off);
         }
         let mut held = self.spare.take().unwrap_or_default();
         let decoded = decode(body, hz, |tick| self.at(tick).map(|held| &held.snapshot), &mut held.snapshot);
@@ -107,6 +113,11 @@ impl Snapshots {
         }
         held.tick = number;
         held.date(base.and_then(|tick| self.at(tick)));
+        if is_late {
+            let place = self.held.partition_point(|before| before.tick < number);
+            self.held.insert(place, held);
+            return Err(Unusable::Old);
+        }
         Ok(self.keep(held))
     }
 
@@ -115,7 +126,7 @@ impl Snapshots {
         while self.held.front().is_some_and(is_old) {
             self.spare = self.held.pop_front();
         }
-        debug_assert!(self.held.len() < SNAPSHOTS_MAX);
+        debug_assert!(self.held.len() < SNAPSHOTS_MAX, "one for each tick");
         self.held.push_back(newest);
         self.held.back().expect("it was just pushed")
     }
@@ -153,12 +164,26 @@ mod tests {
     fn what_is_old_or_doubled_or_from_the_far_future_is_refused() {
         let mut held = Snapshots::default();
         held.take(&body(None, 10), 60).unwrap();
-        for tick in [9, 10, 0, 10 + TICKS_AHEAD_MAX, u32::MAX] {
+        for tick in [10, 10_u32.wrapping_sub(64), 10 + TICKS_AHEAD_MAX, u32::MAX / 2] {
             assert_eq!(held.take(&body(None, tick), 60).err(), Some(Unusable::Old), "{tick}");
         }
         assert_eq!(held.take(&[1, 2, 3], 60).err(), Some(Unusable::Malformed));
         assert_eq!(held.take(&body(None, 11)[..9], 60).err(), Some(Unusable::Malformed));
         assert_eq!(held.newest().map(|held| &held.snapshot), Some(&snapshot(10)));
+    }
+
+    #[test]
+    fn one_that_comes_late_is_not_shown_and_may_be_led_from() {
+        let mut held = Snapshots::default();
+        for (base, tick) in [(None, 10), (Some(10), 14)] {
+            held.take(&body(base, tick), 60).unwrap();
+        }
+        for _ in 0..2 {
+            assert_eq!(held.take(&body(Some(10), 12), 60).err(), Some(Unusable::Old));
+            assert_eq!((held.held.len(), held.newest().map(|held| held.tick)), (3, Some(4)));
+        }
+        let taken = held.take(&body(Some(12), 15), 60).unwrap();
+        assert_eq!((&taken.snapshot, taken.tick), (&snapshot(15), 5));
     }
 
     #[test]

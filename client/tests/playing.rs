@@ -109,6 +109,40 @@ fn distance(a: Position, b: Position) -> f64 {
 }
 
 #[test]
+fn who_sets_out_after_a_long_rest_is_shown_to_do_just_that() {
+    let mut room = Room::new(4, 2, &Profile { delay_us: 50_000, ..Profile::default() });
+    room.rests = true;
+    room.until_all_play();
+    for _ in 0..5 {
+        room.run_ms(5_000);
+        let before = room.seats[0].client.stats().snapshots_in;
+        room.run_ms(1_000);
+        let rare = room.seats[0].client.stats().snapshots_in - before;
+        assert!((3..=5).contains(&rare), "{rare} snapshots in a second");
+        let delay = room.seats[0].client.measures(room.now()).interpolation_delay;
+        assert!(delay.as_us() < 40_000, "{delay:?} behind");
+        let stood_at = room.seats[1].mover.position;
+        let east = PlayerInput { move_x: 32_767, ..PlayerInput::default() };
+        let back = PlayerInput { move_x: -32_767, ..PlayerInput::default() };
+        room.seats[1].client.set_input(if stood_at.x > 512.0 { back } else { east });
+        let mut shown_at = stood_at;
+        let (mut left_at_us, mut seen_at_us) = (None, None);
+        for _ in 0..500 {
+            room.step();
+            let view = room.seats[0].client.entities(room.now()).next().unwrap();
+            let level = Position { y: shown_at.y, ..view.position };
+            assert!(distance(level, shown_at) < 0.6, "{shown_at:?} to {level:?} in a millisecond");
+            shown_at = view.position;
+            left_at_us = left_at_us.or((room.seats[1].mover.position != stood_at).then_some(room.now_us));
+            seen_at_us = seen_at_us.or((distance(shown_at, stood_at) > 1.0).then_some(room.now_us));
+        }
+        let late_us = seen_at_us.unwrap() - left_at_us.unwrap();
+        assert!((50_000..100_000).contains(&late_us), "seen {late_us} us later");
+        room.seats[1].client.set_input(PlayerInput::default());
+    }
+}
+
+#[test]
 fn who_comes_and_who_leaves_is_told_once_each_and_nobody_stays_behind() {
     for seed in 0..6 {
         let mut room = Room::new(seed, 6, &bad_line());

@@ -15,4 +15,4 @@ mod profile;
 mod random;
 
 pub use link::{Drops, IN_FLIGHT_MAX, Link, Stats};
-pub use profile::{Bottleneck, Loss, Profile, Ratio};
+pub use profile::{Bottleneck, Loss, Path, Profile, Ratio};

@@ -102,6 +102,67 @@ pub struct Profile {
     pub path_changes_us: Vec<u64>,
 }
 
+/// Both directions of a path that has a name, as players meet it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path {
+    /// What it is called.
+    pub name: &'static str,
+    /// Towards the player.
+    pub down: Profile,
+    /// From the player.
+    pub up: Profile,
+}
+
+impl Path {
+    /// The names that [`Path::named`] knows.
+    pub const NAMES: [&'static str; 6] = ["lan", "wifi", "dsl", "lte", "satellite", "bad"];
+
+    /// A path by its name. The figures are those of an ordinary day, rounded. Losses are independent: a burst is counted
+    /// in packets here, and who sends few would sit in it for seconds.
+    ///
+    /// | name | one way, jitter | loss | down, up, buffer |
+    /// |---|---|---|---|
+    /// | lan | 0.2 ms | none | |
+    /// | wifi | 4 ms, 8 ms | 1 % | 50, 20 Mbit/s, 100 ms |
+    /// | dsl | 12 ms, 1 ms | 0.1 % | 16, 2 Mbit/s, 200 ms |
+    /// | lte | 25 ms, 15 ms | 0.5 % | 20, 8 Mbit/s, 300 ms |
+    /// | satellite | 270 ms, 10 ms | 1 % | 20, 3 Mbit/s, 500 ms |
+    /// | bad | 25 ms, 30 ms | 10 %, 2 % held back, 1 % doubled | 5, 1 Mbit/s, 250 ms |
+    pub fn named(name: &str) -> Option<Path> {
+        let name = Self::NAMES.into_iter().find(|known| *known == name)?;
+        let random = |permille| Loss::Independent(Ratio::new(permille, 1_000));
+        let path = |delay_us, jitter_us, loss, down_mbit_s, up_mbit_s, buffer_ms| {
+            let way = |mbit_s: u64| {
+                let bytes_per_s = mbit_s * 125_000;
+                let queue_bytes_max = bytes_per_s * buffer_ms / 1_000;
+                let bottleneck = Some(Bottleneck { bytes_per_s, queue_bytes_max });
+                Profile { delay_us, jitter_us, loss, bottleneck, ..Profile::default() }
+            };
+            Path { name, down: way(down_mbit_s), up: way(up_mbit_s) }
+        };
+        Some(match name {
+            "lan" => {
+                let way = Profile { delay_us: 200, ..Profile::default() };
+                Path { name, down: way.clone(), up: way }
+            }
+            "wifi" => path(4_000, 8_000, random(10), 50, 20, 100),
+            "dsl" => path(12_000, 1_000, random(1), 16, 2, 200),
+            "lte" => path(25_000, 15_000, random(5), 20, 8, 300),
+            "satellite" => path(270_000, 10_000, random(10), 20, 3, 500),
+            _ => {
+                let Path { name, down, up } = path(25_000, 30_000, random(100), 5, 1, 250);
+                let worse = |way| Profile {
+                    reordered: Ratio::percent(2),
+                    held_back_us: 40_000,
+                    duplicated: Ratio::percent(1),
+                    ..way
+                };
+                Path { name, down: worse(down), up: worse(up) }
+            }
+        })
+    }
+}
+
 impl Default for Profile {
     /// A perfect link.
     fn default() -> Self {
@@ -117,5 +178,29 @@ impl Default for Profile {
             dropped_packets: Vec::new(),
             path_changes_us: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_path_of_its_own() {
+        let paths = Path::NAMES.map(|name| Path::named(name).expect("it is known"));
+        for (at, path) in paths.iter().enumerate() {
+            assert_eq!(path.name, Path::NAMES[at]);
+            assert!(paths[..at].iter().all(|other| other.down != path.down), "{}", path.name);
+        }
+        assert_eq!(Path::named("carrier pigeon"), None);
+    }
+
+    #[test]
+    fn a_buffer_holds_so_long_what_the_line_sends() {
+        let lte = Path::named("lte").unwrap();
+        let Some(Bottleneck { bytes_per_s, queue_bytes_max }) = lte.up.bottleneck else {
+            panic!("it has one")
+        };
+        assert_eq!((bytes_per_s, queue_bytes_max), (1_000_000, 300_000));
     }
 }

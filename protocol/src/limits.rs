@@ -48,9 +48,6 @@ pub const REASSEMBLY_BYTES_MAX: usize = 4 << 20;
 /// An unfinished chunk that has not grown for this long is dropped.
 pub const REASSEMBLY_IDLE_MAX: Duration = Duration::from_secs(5);
 
-/// Other players that one positions frame tells of; the rest take their turn in the next ticks.
-pub const POSITIONS_PER_FRAME_MAX: usize = 84;
-
 const _: () = {
     assert!(
         PACKET_HEADER_BYTES

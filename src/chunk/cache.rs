@@ -35,7 +35,7 @@ impl ReadyChunk {
         ReadyChunk { chunk, encoded, version, generate_time, bytes }
     }
 
-    /// Bytes of memory, of the chunk and its encoding.
+    /// Bytes of memory, of the chunk, its encodings and their parity as far as it was counted.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -102,6 +102,22 @@ impl ReadyCache {
         self.pinned_bytes -= ready.bytes;
     }
 
+    /// Counts parity that was made for a pinned chunk; returns how many were evicted for it.
+    pub fn grow_pinned(&mut self, ready: &mut ReadyChunk, bytes: u64) -> u64 {
+        ready.bytes += bytes;
+        self.pinned_bytes += bytes;
+        self.evict()
+    }
+
+    /// The same for a chunk that nobody pins, if it is still here at this version.
+    pub fn grow_unpinned(&mut self, coord: ChunkCoord, version: u32, bytes: u64) -> u64 {
+        let ready = self.unpinned.peek_mut(&coord).filter(|ready| ready.version == version);
+        let Some(ready) = ready else { return 0 };
+        ready.bytes += bytes;
+        self.unpinned_bytes += bytes;
+        self.evict()
+    }
+
     /// Takes an unpinned chunk out for good.
     pub fn remove(&mut self, coord: ChunkCoord) -> Option<ReadyChunk> {
         let ready = self.unpinned.pop(&coord)?;
@@ -128,9 +144,22 @@ mod tests {
     fn ready(cx: i32) -> (ChunkCoord, ReadyChunk) {
         let coord = ChunkCoord { cx, cz: 0 };
         let chunk = Arc::new(Chunk::safe(coord));
-        let encoded =
-            Encoded { bsp: Bytes::from_static(&[0; 60]), recipe: Some(Bytes::from_static(&[0; 40])) };
+        let encoded = Encoded::new(Bytes::from_static(&[0; 60]), Some(Bytes::from_static(&[0; 40])));
         (coord, ReadyChunk::new(Made { chunk, encoded, generate_time: Duration::ZERO }, 1))
+    }
+
+    #[test]
+    fn parity_counts_with_its_chunk_and_goes_with_it() {
+        let each = ready(0).1.bytes();
+        let mut cache = ReadyCache::new(2 * each + 500);
+        let (one, mut chunk) = ready(1);
+        assert_eq!(cache.add_pinned(&chunk) + cache.grow_pinned(&mut chunk, 300), 0);
+        assert_eq!((cache.bytes(), cache.unpin(one, chunk)), (each + 300, 0));
+        // Another version's is not here to be counted.
+        assert_eq!((cache.grow_unpinned(one, 2, 900), cache.bytes()), (0, each + 300));
+        assert_eq!((cache.grow_unpinned(one, 1, 200), cache.bytes()), (0, each + 500));
+        assert_eq!((cache.add_pinned(&ready(2).1), cache.bytes()), (0, 2 * each + 500));
+        assert_eq!((cache.add_pinned(&ready(3).1), cache.bytes()), (1, 2 * each));
     }
 
     #[test]

@@ -31,11 +31,13 @@ pub struct ChunkCounters {
     pub queue_full: u64,
     /// Unpinned chunks evicted for their bytes.
     pub evicted: u64,
+    /// Chunks of which parity was made because a client's line asked for it.
+    pub parity_made: u64,
 }
 
 impl ChunkCounters {
     /// Every counter with its name.
-    pub fn each(&self) -> [(&'static str, u64); 13] {
+    pub fn each(&self) -> [(&'static str, u64); 14] {
         [
             ("hits", self.hits),
             ("made", self.made),
@@ -50,6 +52,7 @@ impl ChunkCounters {
             ("dropped_unwanted", self.dropped_unwanted),
             ("queue_full", self.queue_full),
             ("evicted", self.evicted),
+            ("parity_made", self.parity_made),
         ]
     }
 }

@@ -19,6 +19,7 @@ mod heap;
 mod limits;
 #[cfg(test)]
 mod model;
+mod parity;
 mod pool;
 mod request;
 mod service;
@@ -30,6 +31,7 @@ pub use counters::{ChunkCounters, ChunkGauges};
 pub use limits::{
     ChunkLimits, EDITED_CHUNKS_MAX, RETRY_BACKOFF, RETRY_BACKOFF_FACTOR, RETRY_BACKOFF_MAX, WORKERS_LOST_MAX,
 };
+pub use parity::{MadeParity, PARITY_FRAGMENTS_PER_TICK_MAX, ParityBench, SharedParity};
 pub use pool::Pool;
 pub use request::{Encoded, GenerationId, Job, Made, Need, NotMade, Report, Urgency, WorkerId};
 pub use service::{ChunkEvent, ChunkService, ChunkState, EditedTableFull};

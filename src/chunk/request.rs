@@ -6,6 +6,8 @@ use bytes::Bytes;
 use ninefold_protocol::time::Duration;
 use ninefold_world::{Chunk, ChunkCoord};
 
+use super::parity::SharedParity;
+
 /// The number of one attempt to make one chunk, never given twice by a service. A result counts only
 /// while its chunk still waits for just this number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,10 +111,20 @@ pub struct Encoded {
     pub bsp: Bytes,
     /// What it is built from, for clients that build it themselves; a few grids have too many styles.
     pub recipe: Option<Bytes>,
+    /// Parity of the tree.
+    pub bsp_parity: SharedParity,
+    /// Parity of the recipe.
+    pub recipe_parity: SharedParity,
 }
 
 impl Encoded {
-    /// Bytes of all encodings.
+    /// A chunk's encodings, of which no parity was made yet.
+    pub fn new(bsp: Bytes, recipe: Option<Bytes>) -> Self {
+        let (bsp_parity, recipe_parity) = Default::default();
+        Encoded { bsp, recipe, bsp_parity, recipe_parity }
+    }
+
+    /// Bytes of all encodings, without parity.
     pub fn len(&self) -> usize {
         self.bsp.len() + self.recipe.as_ref().map_or(0, Bytes::len)
     }

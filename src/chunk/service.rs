@@ -17,6 +17,7 @@ use super::cache::{ReadyCache, ReadyChunk};
 use super::counters::{ChunkCounters, ChunkGauges};
 use super::heap::SlotHeap;
 use super::limits::{ChunkLimits, EDITED_CHUNKS_MAX, retry_backoff};
+use super::parity::MadeParity;
 use super::request::{GenerationId, Job, Made, NotMade, Report, Urgency, WorkerId};
 use super::table::{Entry, Stage, Table};
 use super::workshop::{GivenUp, Workshop};
@@ -280,6 +281,20 @@ impl<W> ChunkService<W> {
         let queued = self.enqueue(slot);
         self.counters.queue_full += u64::from(!queued);
         Ok(version)
+    }
+
+    /// Counts parity that was made, with the chunk that it is of; of one that is gone meanwhile it lives only as
+    /// long as it is being sent.
+    pub fn count_parity(&mut self, made: &MadeParity) {
+        self.counters.parity_made += 1;
+        let slot = self.table.slot(made.coord);
+        self.counters.evicted += match slot.map(|slot| &mut self.table[slot].stage) {
+            Some(Stage::Ready(ready)) if ready.version == made.version => {
+                self.cache.grow_pinned(ready, made.bytes)
+            }
+            Some(_) => 0,
+            None => self.cache.grow_unpinned(made.coord, made.version, made.bytes),
+        };
     }
 
     fn queued(&self) -> usize {

@@ -53,7 +53,7 @@ pub(super) fn make(generator: &dyn Generator, job: Job, scratch: &mut Scratch) -
         let grid = generator.grid(job.coord);
         let chunk = Arc::new(build(&grid, scratch));
         let recipe = encode_recipe(&grid, &chunk).map(Bytes::from);
-        let encoded = Encoded { bsp: Bytes::from(encode(&chunk)), recipe };
+        let encoded = Encoded::new(Bytes::from(encode(&chunk)), recipe);
         Made { chunk, encoded, generate_time: Duration::ZERO }
     }));
     let (cx, cz, generation_id) = (job.coord.cx, job.coord.cz, job.generation_id.0);

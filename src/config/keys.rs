@@ -182,7 +182,7 @@ config_keys! {
     neighbour_fragments_per_tick: u32 = 8, in 1..=1_024;
 
     /// How the rate at which a client is sent its chunks is found: "copa" measures what its line carries
-    /// without a queue, "fixed" takes the ceiling.
+    /// without a queue, "fixed" takes the ceiling (QUIC measures below it in any case).
     congestion_control: Mode = Mode::Copa;
 
     /// Bytes per second that a client may be sent at least, however bad its line looks. Snapshots and

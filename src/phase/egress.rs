@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use ninefold_protocol::frame::{EVENT_BYTES, kind};
-use ninefold_protocol::limits::PACKET_BYTES_MAX;
+use ninefold_protocol::limits::{FRAGMENT_HEADER_BYTES, PACKET_BYTES_MAX};
 use ninefold_protocol::time::Instant;
 use zerocopy::IntoBytes;
 
@@ -90,7 +90,7 @@ fn send_fragment(
 ) {
     let mut buffer = [0; PACKET_BYTES_MAX];
     let sending = &session.view.sendings()[pick.sending];
-    let (header, tail) = sending.fragmenter.fragment(pick.index);
+    let (header, tail) = sending.fragment(pick.index);
     let token = Token { sending: sending.id, index: pick.index };
     let due = session.link.departure(now);
     let at = match session.connection.carrier {
@@ -98,7 +98,8 @@ fn send_fragment(
         // It paces by itself, so the packet is on its way from now on.
         Carrier::Quic => now,
     };
-    let mut packet = session.link.packet(at, &mut buffer);
+    let body_bytes = FRAGMENT_HEADER_BYTES + tail.len();
+    let mut packet = session.link.packet_for(at, &mut buffer, body_bytes);
     packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), tail.len()).token(Receipt::Fragment(token));
     let built = packet.finish().expect("it has a fragment in it");
     let departure = Departure::Packet { connection: session.connection, at, tail };

@@ -124,6 +124,7 @@ fn spawn<W: Workshop>(
         counters.clients_spawned += 1;
     }
     session.mover = mover;
+    session.inputs.restart();
     session.stage = Stage::Playing;
     session.send(now, &Message::ChunkEnter { cx: coord.cx, cz: coord.cz }, counters);
 }

@@ -141,8 +141,9 @@ fn settle(session: &mut Session, counters: &mut Counters) {
     while let Some(outcome) = session.link.poll_outcome() {
         match outcome {
             Outcome::Acked(Receipt::Fragment(token)) => {
-                if let Acked::Whole(_) = session.view.on_acked(token) {
+                if let Acked::Whole { by_parity, .. } = session.view.on_acked(token) {
                     counters.chunks_delivered += 1;
+                    counters.parity_used += by_parity as u64;
                 }
             }
             Outcome::Lost(Receipt::Fragment(token)) => session.view.on_lost(token),

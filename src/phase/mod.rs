@@ -19,6 +19,8 @@ pub use stream::stream;
 
 use std::ops::Range;
 
+use crate::chunk::ParityBench;
+
 /// What the tick has decided to send, before it is written into packets. Reused from tick to tick.
 #[derive(Debug, Default)]
 pub struct Plan {
@@ -28,6 +30,8 @@ pub struct Plan {
     pub snapshots: Vec<u8>,
     /// Chunk fragments.
     pub picks: Vec<Pick>,
+    /// Makes the parity that is picked.
+    pub parity: ParityBench,
 }
 
 /// What goes to one client.
@@ -46,7 +50,7 @@ pub struct Planned {
 pub struct Pick {
     /// Place among the client's sendings.
     pub sending: usize,
-    /// Which fragment.
+    /// Which fragment; parity is counted on from the chunk's own.
     pub index: u16,
 }
 
@@ -56,5 +60,6 @@ impl Plan {
         self.clients.clear();
         self.snapshots.clear();
         self.picks.clear();
+        self.parity.begin_tick();
     }
 }

@@ -4,10 +4,12 @@
 //! Control and snapshots are not asked: they go out in any case, and fragments get what they leave. So when
 //! the line is the bottleneck, neighbours wait first, then the active chunk, and snapshots never.
 //!
+//! On a line that loses, a chunk has a margin of parity. The active chunk's goes with it; that of neighbours, which
+//! nobody waits for yet, goes when nothing else of them waits, and is often not needed any more by then.
+//!
 //! Work: the clients with something waiting; at most the two ceilings in fragments each, and no more in
 //! all than the carrier has room for. Where that is less than is wanted, clients take turns at going first.
 
-use ninefold_protocol::chunk::Fragmenter;
 use ninefold_protocol::limits::{
     ACK_BYTES_MIN, FRAGMENT_HEADER_BYTES, FRAME_HEADER_BYTES, PACKET_BYTES_MAX, PACKET_HEADER_BYTES,
 };
@@ -18,7 +20,9 @@ use smallvec::SmallVec;
 use super::generate::distance_squared;
 use super::{Pick, Plan};
 use crate::carrier::Rooms;
+use crate::chunk::ParityBench;
 use crate::rules::Rules;
+use crate::sending::Sending;
 use crate::session::{Session, Sessions};
 use crate::telemetry::Counters;
 use crate::view::SENDINGS_MAX;
@@ -28,6 +32,9 @@ use ninefold_world::CHUNK_UNITS;
 const PACKET_BYTES: u64 = PACKET_BYTES_MAX as u64;
 /// What a tick's acknowledgement and frame headers take, which go out before any fragment.
 const CONTROL_RESERVE_BYTES: usize = PACKET_HEADER_BYTES + 2 * FRAME_HEADER_BYTES + ACK_BYTES_MIN;
+
+/// What an answer takes beside the round trip: fragments wait to leave, and answers for either side's tick.
+const ANSWER_TICKS: u64 = 2;
 
 /// Picks fragments. `rooms` is how many packets each carrier takes beside one for each client.
 pub fn stream(
@@ -39,13 +46,18 @@ pub fn stream(
     plan: &mut Plan,
     counters: &mut Counters,
 ) {
-    let Plan { clients, picks, .. } = plan;
+    let Plan { clients, picks, parity, .. } = plan;
     let first = if clients.is_empty() { 0 } else { tick as usize % clients.len() };
     let (after, before) = clients.split_at_mut(first);
     for planned in before.iter_mut().chain(after) {
         let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
         let start = picks.len();
-        if session.view.has_waiting() {
+        let loss_permille = session.link.loss_permille();
+        if loss_permille > 0 {
+            let answer_max = session.link.rtt().smoothed() + rules.period().scaled(ANSWER_TICKS, 1);
+            session.view.suspect_overdue(now, answer_max, loss_permille);
+        }
+        if session.view.has_waiting(loss_permille) {
             let until = now + rules.period();
             let first = CONTROL_RESERVE_BYTES + planned.snapshot.len();
             let mut budget = session.link.budget(now, until);
@@ -53,9 +65,11 @@ pub fn stream(
             let in_flight_left = rules.in_flight_bytes_max.saturating_sub(session.link.bytes_in_flight());
             let room = session.carrier_room.min(*rooms.of(session.connection));
             let packets_max = room.min(in_flight_left / PACKET_BYTES_MAX);
-            pick_for(rules, session, packets_max, &mut budget, picks, counters);
+            let mut picking = Picking { now, budget, packets_max, picks, parity, counters };
+            picking.pick_for(rules, session, loss_permille);
+            budget = picking.budget;
             // Ceilings and a carrier without room say nothing of the line.
-            if session.view.has_waiting() && !budget.allows(PACKET_BYTES) {
+            if session.view.has_waiting(loss_permille) && !budget.allows(PACKET_BYTES) {
                 counters.clients_held_back += 1;
                 session.link.held_back(until);
             } else {
@@ -69,49 +83,70 @@ pub fn stream(
     }
 }
 
-fn pick_for(
-    rules: &Rules,
-    session: &mut Session,
+/// Picking for one client.
+struct Picking<'p> {
+    now: Instant,
+    budget: Budget,
+    /// What the carrier takes, and what may still be unacknowledged.
     packets_max: usize,
-    budget: &mut Budget,
-    picks: &mut Vec<Pick>,
-    counters: &mut Counters,
-) {
-    let active = session.view.active();
-    let before = picks.len();
-    let mut neighbours_left = rules.neighbour_fragments_per_tick;
-    for at in order(session) {
-        let is_active = Some(session.view.sendings()[at].coord) == active;
-        let ceiling = if is_active { rules.active_fragments_per_tick } else { neighbours_left };
-        let sending = session.view.sending_mut(at);
-        let mut picked = 0;
-        while picked < ceiling && picks.len() - before < packets_max && budget.allows(PACKET_BYTES) {
-            let Some(fragment) = sending.pick() else { break };
-            picks.push(Pick { sending: at, index: fragment.index });
-            counters.fragments_resent += u64::from(fragment.again);
-            picked += 1;
-            budget.spend(packet_bytes(&sending.fragmenter, fragment.index) as u64);
-        }
-        if !is_active {
-            neighbours_left -= picked;
+    picks: &'p mut Vec<Pick>,
+    parity: &'p mut ParityBench,
+    counters: &'p mut Counters,
+}
+
+impl Picking<'_> {
+    fn pick_for(&mut self, rules: &Rules, session: &mut Session, loss_permille: u32) {
+        let active = session.view.active();
+        let order = order(session, loss_permille);
+        let mut neighbours_left = rules.neighbour_fragments_per_tick;
+        // The active chunk with its margin, the neighbours without, the neighbours' margins.
+        for (of_active, loss_permille) in [(true, loss_permille), (false, 0), (false, loss_permille)] {
+            for at in &order {
+                let sending = session.view.sending_mut(*at);
+                if (Some(sending.coord) == active) != of_active {
+                    continue;
+                }
+                if of_active {
+                    self.pick(*at, sending, rules.active_fragments_per_tick, loss_permille);
+                } else {
+                    neighbours_left -= self.pick(*at, sending, neighbours_left, loss_permille);
+                }
+            }
         }
     }
-    counters.fragments_sent += (picks.len() - before) as u64;
+
+    /// Picks up to so many fragments of one chunk and says how many.
+    fn pick(&mut self, at: usize, sending: &mut Sending, ceiling: usize, loss_permille: u32) -> usize {
+        let mut picked = 0;
+        while picked < ceiling && self.packets_max > 0 && self.budget.allows(PACKET_BYTES) {
+            let Some(fragment) = sending.pick(self.now, loss_permille, self.parity) else { break };
+            self.picks.push(Pick { sending: at, index: fragment.index });
+            self.budget.spend(packet_bytes(sending, fragment.index) as u64);
+            self.packets_max -= 1;
+            picked += 1;
+            let counters = &mut *self.counters;
+            counters.fragments_sent += 1;
+            counters.fragments_resent += u64::from(fragment.again);
+            counters.parity_ahead += u64::from(fragment.is_parity && !fragment.again);
+            counters.parity_in_answer += u64::from(fragment.is_parity && fragment.again);
+        }
+        picked
+    }
 }
 
 /// Bytes of the packet that carries a fragment.
-fn packet_bytes(fragmenter: &Fragmenter, index: u16) -> usize {
-    PACKET_HEADER_BYTES + FRAME_HEADER_BYTES + FRAGMENT_HEADER_BYTES + fragmenter.payload_bytes(index)
+fn packet_bytes(sending: &Sending, index: u16) -> usize {
+    PACKET_HEADER_BYTES + FRAME_HEADER_BYTES + FRAGMENT_HEADER_BYTES + sending.payload_bytes(index)
 }
 
 /// The client's waiting sendings: the active chunk, then the one it will reach first (by distance, then
 /// by heading), first.
-fn order(session: &Session) -> SmallVec<[usize; SENDINGS_MAX]> {
+fn order(session: &Session, loss_permille: u32) -> SmallVec<[usize; SENDINGS_MAX]> {
     let active = session.view.active();
     let half = f64::from(CHUNK_UNITS) / 2.0;
     let mut waiting: SmallVec<[(bool, u64, i64, usize); SENDINGS_MAX]> = SmallVec::new();
     for (at, sending) in session.view.sendings().iter().enumerate() {
-        if sending.waiting() == 0 {
+        if sending.waiting(loss_permille) == 0 {
             continue;
         }
         let (x, z) = sending.coord.origin();

@@ -74,10 +74,16 @@ counters! {
     packets_out,
     /// Bytes of those before sealing.
     packet_bytes_out,
-    /// Chunk fragments sent, including again.
+    /// Chunk fragments sent, including parity and those sent again.
     fragments_sent,
-    /// Chunk fragments sent again because they were lost.
+    /// Chunk fragments sent because others were lost: fresh parity, or the same again.
     fragments_resent,
+    /// Parity fragments sent along with their chunk, before anything of it was known to be lost.
+    parity_ahead,
+    /// Parity fragments sent because others were lost.
+    parity_in_answer,
+    /// Fragments of delivered chunks that parity stood in for.
+    parity_used,
     /// Ticks of clients in which fragments waited because the line carries no more.
     clients_held_back,
     /// Chunks that a client acknowledged whole.

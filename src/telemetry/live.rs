@@ -41,7 +41,7 @@ pub struct Live {
 pub struct Line {
     /// What its token calls the client.
     pub client_id: u64,
-    /// Round trip, pace, window and loss.
+    /// Round trip, pace, window and loss, as the link has them: over QUIC its pace and window are the ceiling's.
     pub flow: FlowStats,
     /// Bytes sent and not yet acknowledged.
     pub in_flight_bytes: u64,

@@ -15,7 +15,7 @@ pub enum Phase {
     Interest,
     /// Ask for missing chunks, take in finished ones.
     Generate,
-    /// Where players are, for each client.
+    /// What is around each client, as a difference to what it has.
     Replicate,
     /// Pick chunk fragments.
     Stream,

@@ -30,6 +30,16 @@ pub struct Member {
     down: Line<Vec<u8>>,
     /// Packets and their bytes, without fragments of chunks, that the server sent it since this was set to 0.
     pub told: (u64, u64),
+    /// Its packets, in the order in which they were sent, if they are kept.
+    pub packets: Option<Vec<Passed>>,
+}
+
+/// A packet that was sent.
+#[derive(Debug, Clone)]
+pub struct Passed {
+    pub at: Instant,
+    pub by_client: bool,
+    pub packet: Vec<u8>,
 }
 
 /// The whole stage.
@@ -76,7 +86,7 @@ impl Crowd {
         client.carrier_is_up();
         let seed = |way: u64| (self.seed << 20) + 2 * index as u64 + way;
         let (up, down) = (Line::new(self.profile.clone(), seed(0)), Line::new(self.profile.clone(), seed(1)));
-        self.members.push(Member { client, connection, up, down, told: (0, 0) });
+        self.members.push(Member { client, connection, up, down, told: (0, 0), packets: None });
         index
     }
 
@@ -115,6 +125,7 @@ impl Crowd {
             if member.client.next_timeout().is_none_or(|at| at <= now) {
                 member.client.handle_timeout(now);
                 while let Some(bytes) = member.client.poll_packet(now, &mut buffer) {
+                    member.keep(now, true, &buffer[..bytes]);
                     member.up.send(now_us, bytes, buffer[..bytes].to_vec());
                 }
             }
@@ -137,6 +148,7 @@ impl Crowd {
                 member.told.1 += head.len() as u64;
             }
             let packet = [&head[..], &tail].concat();
+            member.keep(at, false, &packet);
             member.down.send(at.as_us(), packet.len(), packet);
         }
         true
@@ -145,5 +157,13 @@ impl Crowd {
     /// So many seconds.
     pub fn seconds(&mut self, seconds: u64) {
         (0..seconds * 1_000_000 / STEP_US).for_each(|_| _ = self.step());
+    }
+}
+
+impl Member {
+    fn keep(&mut self, at: Instant, by_client: bool, packet: &[u8]) {
+        if let Some(packets) = &mut self.packets {
+            packets.push(Passed { at, by_client, packet: packet.to_vec() });
+        }
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration as StdDuration;
 use bytes::Bytes;
 use ninefold::clock::Monotonic;
 use ninefold::config::Config;
+use ninefold::game::explore::KIND_PLAYER;
 use ninefold::server::{Server, unix_s};
 use ninefold_client::protocol::connection::{
     CloseReason, ConnectToken, DATAGRAM_BYTES_MAX, DEVELOPMENT_KEY, Extensions, TokenParams,
@@ -232,10 +233,11 @@ impl Player {
         self.client.predicted().map(|(_, mover)| mover.position)
     }
 
-    /// Where others were when the server last said so, as they go over the wire.
+    /// Where other players were when the server last said so, as they go over the wire.
     pub fn others(&self) -> Vec<[i64; 3]> {
         let entities = self.client.snapshot().map_or(&[][..], |snapshot| &snapshot.entities);
-        entities.iter().map(|e| [e.state.x, e.state.y.into(), e.state.z]).collect()
+        let players = entities.iter().filter(|e| e.state.kind == KIND_PLAYER);
+        players.map(|e| [e.state.x, e.state.y.into(), e.state.z]).collect()
     }
 
     /// Its own place as others are told of it.

@@ -17,7 +17,7 @@ use ninefold::tick::Tick;
 use ninefold_client::protocol::chunk::{Outcome, Reassembly};
 use ninefold_client::protocol::frame::{
     ChunkKey, ENCODING_BSP_BIT, Fragment, GameEvent, Hello, INPUTS_BYTES_MAX, Inputs, Message,
-    PROTOCOL_VERSION, PlayerInput, kind,
+    PROTOCOL_VERSION, ParityFragment, PlayerInput, is_parity, kind,
 };
 use ninefold_client::protocol::limits::{PACKET_BYTES_MAX, REASSEMBLY_BYTES_MAX};
 use ninefold_client::protocol::link::{Link, LinkError};
@@ -29,6 +29,8 @@ use ninefold_netem::{Link as Line, Profile};
 /// A packet that came.
 #[derive(Debug, Clone, Copy)]
 pub struct Came {
+    /// The packet's number.
+    pub number: u32,
     pub left_us: u64,
     pub came_us: u64,
     pub bytes: u64,
@@ -63,7 +65,7 @@ impl Workshop for Padded {
         {
             let mut bytes = made.encoded.bsp.to_vec();
             bytes.resize(self.bytes_min, 0);
-            made.encoded = Encoded { bsp: bytes.into(), recipe: None };
+            made.encoded = Encoded::new(bytes.into(), None);
         }
         Some(report)
     }
@@ -86,6 +88,8 @@ pub struct Puppet {
     pub yaw: u16,
     /// Encoded chunks that came whole, by key, with their version.
     pub chunks: BTreeMap<ChunkKey, (u32, Vec<u8>)>,
+    /// When chunks became whole.
+    pub whole: Vec<(ChunkKey, Instant)>,
     /// Fragments that came, of any chunk.
     pub fragments: Vec<(ChunkKey, u16)>,
     /// Reliable messages, in the order in which they came.
@@ -223,6 +227,7 @@ impl Stage {
             buttons: 0,
             yaw: 0,
             chunks: BTreeMap::new(),
+            whole: Vec::new(),
             fragments: Vec::new(),
             messages: Vec::new(),
             position: None,
@@ -361,12 +366,21 @@ impl Puppet {
         let mut fragment_of = None;
         for (kind, body) in frames {
             match kind {
+                kind::FRAGMENT if is_parity(body) => {
+                    let parity = ParityFragment::parse(body).unwrap();
+                    fragment_of = Some(parity.key);
+                    if self.misses(parity.key, parity.version) {
+                        let outcome = self.reassembly.handle_parity(now, &parity);
+                        self.assembled(now, outcome);
+                    }
+                }
                 kind::FRAGMENT => {
                     let fragment = Fragment::parse(body).unwrap();
                     fragment_of = Some(fragment.key);
                     self.fragments.push((fragment.key, fragment.index));
-                    if let Outcome::Complete(whole) = self.reassembly.handle(now, &fragment) {
-                        self.chunks.insert(whole.key, (whole.version, whole.bytes));
+                    if self.misses(fragment.key, fragment.version) {
+                        let outcome = self.reassembly.handle(now, &fragment);
+                        self.assembled(now, outcome);
                     }
                 }
                 kind::SNAPSHOT => self.take_snapshot(body),
@@ -381,7 +395,8 @@ impl Puppet {
         }
         if self.records {
             let (left_us, bytes) = (parcel.left_us, parcel.packet.len() as u64);
-            self.came.push(Came { left_us, came_us: now.as_us(), bytes, fragment_of });
+            let number = u32::from_le_bytes(*parcel.packet.first_chunk().expect("it was parsed"));
+            self.came.push(Came { number, left_us, came_us: now.as_us(), bytes, fragment_of });
         }
         while let Some(raw) = self.link.poll_message() {
             self.messages.push(Message::decode(&raw).unwrap());
@@ -418,6 +433,17 @@ impl Puppet {
         self.snapshots.push_back(snapshot);
         if self.snapshots.len() > 64 {
             self.snapshots.pop_front();
+        }
+    }
+
+    fn misses(&self, key: ChunkKey, version: u32) -> bool {
+        self.chunks.get(&key).is_none_or(|(here, _)| *here < version)
+    }
+
+    fn assembled(&mut self, now: Instant, outcome: Outcome) {
+        if let Outcome::Complete(whole) = outcome {
+            self.whole.push((whole.key, now));
+            self.chunks.insert(whole.key, (whole.version, whole.bytes));
         }
     }
 

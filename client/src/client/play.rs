@@ -173,7 +173,7 @@ impl Client {
             Err(Unusable::Malformed) => return stats.frames_refused += 1,
         };
         let snapshot = &held.snapshot;
-        world.playback.arrived(now, held.tick);
+        world.playback.arrived(now, held.tick, entities.moves());
         let verdict = world.prediction.confirm(
             now,
             &chunk_in(cache),

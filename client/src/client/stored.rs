@@ -145,7 +145,12 @@ impl Client {
     /// The server takes a chunk as held at this version.
     pub(super) fn take_known(&mut self, at: ChunkAt) {
         let coord = ChunkCoord { cx: at.key.cx, cz: at.key.cz };
-        match self.stored.offers.remove(&coord).filter(|_| at.key.cy == 0) {
+        if at.key.cy != 0 {
+            // A floor that this world does not have was never offered.
+            self.stats.frames_refused += 1;
+            return;
+        }
+        match self.stored.offers.remove(&coord) {
             Some(content_hash) => {
                 self.stored.loads.push_back((StoredKey { coord, content_hash }, at.version));
             }
@@ -172,7 +177,7 @@ mod tests {
     use crate::{ClientConfig, Event};
     use bytes::Bytes;
     use ninefold_protocol::chunk::Fragmenter;
-    use ninefold_protocol::frame::kind;
+    use ninefold_protocol::frame::{ChunkKey, kind};
     use ninefold_protocol::limits::PACKET_BYTES_MAX;
     use ninefold_protocol::link::Link;
     use ninefold_protocol::time::Duration;
@@ -331,6 +336,16 @@ mod tests {
             assert_eq!(pair.heard_last(), Message::ChunkForget(ChunkAt { key: key(coord), ..at }));
         }
         assert_eq!((pair.client.stats().frames_refused, pair.client.poll_load()), (2, None));
+    }
+
+    #[test]
+    fn a_floor_that_this_world_does_not_have_is_refused_and_takes_no_offer_with_it() {
+        let mut pair = Pair::offering(&[stored(HERE)]);
+        let at = ChunkAt { key: ChunkKey { cy: 1, ..key(HERE) }, version: 3 };
+        pair.say(Message::ChunkKnown(at));
+        assert_eq!((pair.client.stats().frames_refused, pair.client.poll_load()), (1, None));
+        pair.knows(HERE);
+        assert_eq!(pair.client.poll_load(), Some((stored(HERE), 3)));
     }
 
     fn send_chunk(pair: &mut Pair, bytes: &[u8]) {

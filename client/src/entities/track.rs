@@ -141,6 +141,14 @@ impl Track {
         self.samples.back().expect("a track has a sample")
     }
 
+    /// Whether it moved when it was last told of.
+    pub fn moves(&self) -> bool {
+        let last = self.last();
+        let before = self.samples.iter().rev().nth(1);
+        // One that is told to move and does not has been stopped by something.
+        last.velocity != [0.0; 3] && before.is_none_or(|before| before.told != last.told)
+    }
+
     /// Takes its state as of a tick that is newer than what is known. Tells for how many ticks it had to be guessed
     /// until now.
     pub fn take(&mut self, now: Instant, pace: &Pace, tick: i64, entity: &SnapshotEntity) -> f64 {
@@ -149,7 +157,7 @@ impl Track {
         self.told = tick;
         pace.limit(self.last(), &mut sample);
         let beyond = (shown - self.last().tick as f64).max(0.0);
-        let guessed = if self.last().velocity == [0.0; 3] { 0.0 } else { beyond };
+        let guessed = if self.moves() { beyond } else { 0.0 };
         let went_on = beyond > 0.0;
         let before = went_on.then(|| self.place(now, shown, hz));
         // Who stands is one long sample.
@@ -158,6 +166,7 @@ impl Track {
         if count >= 2 && stands(&self.samples[count - 1]) && stands(&self.samples[count - 2]) {
             self.samples[count - 1].tick = tick;
         } else {
+            self.depart(pace, &sample);
             self.samples.push_back(sample);
         }
         let is_past = |samples: &VecDeque<Sample>| samples.get(1).is_some_and(|s| (s.tick as f64) <= shown);
@@ -177,6 +186,20 @@ impl Track {
         guessed
     }
 
+    /// While nothing moves, snapshots are rare. Who then begins to walk stood until shortly before.
+    fn depart(&mut self, pace: &Pace, next: &Sample) {
+        let last = *self.last();
+        if self.moves() || next.told == last.told {
+            return;
+        }
+        let way = (next.told[0] - last.told[0]).hypot(next.told[2] - last.told[2]);
+        let speed = next.walking_speed().max(pace.walk_units_s).max(1.0);
+        let ticks = (way * pace.hz / speed).ceil().max(1.0) as i64;
+        if next.tick - last.tick > ticks {
+            self.samples.push_back(Sample { tick: next.tick - ticks, velocity: [0.0; 3], ..last });
+        }
+    }
+
     /// The samples before and after what is shown; the same one twice at the ends.
     fn around(&self, shown: f64) -> (&Sample, &Sample) {
         let after = self.samples.partition_point(|s| (s.tick as f64) <= shown);
@@ -187,7 +210,10 @@ impl Track {
     fn place(&self, now: Instant, shown: f64, hz: f64) -> [f64; 3] {
         let passed_s = now.since(self.offset_since).as_us() as f64 / 1e6;
         let left = (1.0 - passed_s / self.offset_s).max(0.0);
-        let place = between(self.around(shown), shown, hz);
+        let mut place = between(self.around(shown), shown, hz);
+        if shown > self.last().tick as f64 && !self.moves() {
+            place = self.last().place;
+        }
         std::array::from_fn(|i| place[i] + self.offset[i] * left)
     }
 

@@ -50,6 +50,9 @@ pub struct Room {
     pub told_max: usize,
     /// A snapshot every so many ticks.
     pub snapshot_every: u64,
+    /// Whether snapshots become rare when nobody has moved for three ticks: a quarter of a second between them.
+    pub rests: bool,
+    rested_ticks: u64,
 }
 
 /// One client, and what the server knows of it.
@@ -99,6 +102,8 @@ impl Room {
             random: fastrand::Rng::with_seed(seed),
             told_max: usize::MAX,
             snapshot_every: 1,
+            rests: false,
+            rested_ticks: 0,
         };
         for index in 0..clients as u64 {
             let chunk = room.chunk(ORIGIN);
@@ -203,12 +208,16 @@ impl Room {
     }
 
     fn server_tick(&mut self) {
+        let before: Vec<_> = self.seats.iter().map(|seat| (seat.mover, seat.visible)).collect();
         for index in 0..self.seats.len() {
             self.move_seat(index);
         }
+        let after = self.seats.iter().map(|seat| (seat.mover, seat.visible));
+        self.rested_ticks = if after.eq(before) { self.rested_ticks + 1 } else { 0 };
+        let rests = self.rests && self.rested_ticks > 3 && !self.rested_ticks.is_multiple_of(15);
         for index in 0..self.seats.len() {
             self.send_chunks(index);
-            if self.ticks.is_multiple_of(self.snapshot_every) {
+            if self.ticks.is_multiple_of(self.snapshot_every) && !rests {
                 self.send_snapshot(index);
             }
         }

@@ -160,8 +160,10 @@ pub(super) fn recover<'p>(
     Recovered
 }
 
-/// Loss in thousandths up to which a row of [`PARITY`] is enough.
+/// Loss in thousandths that the rows of [`PARITY`] are made for.
 const LOSS_PERMILLE: [u32; 9] = [5, 10, 20, 30, 50, 75, 100, 150, 200];
+/// Loss up to which a row is the nearest, between it and the next in proportion. What is measured is no more exact.
+const NEAREST_UP_TO_PERMILLE: [u32; 8] = [7, 14, 24, 38, 61, 86, 122, 173];
 /// Fragments up to which a column is enough.
 const COUNTS: [u16; 17] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 29, 32, 48, 64, 96, 128, 192, 256];
 /// The fewest parity fragments with which 99 of 100 chunks are whole at once, if losses are independent.
@@ -184,7 +186,7 @@ pub fn parity_for_loss(loss_permille: u32, count: u16) -> u16 {
     if loss_permille < LOSS_PERMILLE[0] || count == 0 {
         return 0;
     }
-    let row = LOSS_PERMILLE.iter().position(|l| *l >= loss_permille).unwrap_or(LOSS_PERMILLE.len() - 1);
+    let row = NEAREST_UP_TO_PERMILLE.iter().take_while(|l| **l < loss_permille).count();
     let column = COUNTS.iter().position(|c| *c >= count).unwrap_or(COUNTS.len() - 1);
     PARITY[row][column].min(parity_max(count))
 }
@@ -377,7 +379,10 @@ mod tests {
             assert!(by_loss.is_sorted(), "{count}");
         }
         // 32 KiB at 5 %: under the 18 % that it may cost.
-        assert_eq!(parity_for_loss(50, 29), 5);
+        assert_eq!([45, 50, 55].map(|loss| parity_for_loss(loss, 29)), [5; 3]);
+        for (row, loss_permille) in LOSS_PERMILLE.iter().enumerate() {
+            assert_eq!(parity_for_loss(*loss_permille, 29), PARITY[row][9]);
+        }
         assert_eq!(parity_for_loss(u32::MAX, u16::MAX), 86);
     }
 

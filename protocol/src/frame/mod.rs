@@ -11,22 +11,18 @@
 
 mod event;
 mod fragment;
-mod input;
 mod inputs;
 pub(crate) mod message;
-mod positions;
 
 pub use event::{EVENT_BYTES, GameEvent};
 pub use fragment::{
     ChunkKey, FLAG_PARITY, Fragment, FragmentError, FragmentHeader, ParityFragment, fragment_id, is_parity,
 };
-pub use input::Input;
 pub use inputs::{INPUTS_BYTES_MAX, INPUTS_PER_FRAME_MAX, Inputs, PlayerInput};
 pub use message::{
     ChunkAt, ENCODING_BSP_BIT, ENCODING_RECIPE_BIT, Hello, Message, OFFERS_MAX, RawMessage, RefuseReason,
     UnavailableReason, Welcome,
 };
-pub use positions::{OtherPosition, OwnPosition, Positions, PositionsHeader};
 
 use crate::codec::{Reader, Truncated};
 use crate::limits::FRAME_HEADER_BYTES;
@@ -42,10 +38,6 @@ pub mod kind {
     pub const RELIABLE: u8 = 0x11;
     /// Nothing but a wish for an acknowledgement.
     pub const PING: u8 = 0x12;
-    /// What a player wants to do: [`super::Input`].
-    pub const INPUT: u8 = 0x20;
-    /// Where players are: [`super::Positions`].
-    pub const POSITIONS: u8 = 0x21;
     /// A slice of a chunk: [`super::Fragment`].
     pub const FRAGMENT: u8 = 0x22;
     /// What a player wants to do, the unconfirmed inputs repeated: [`super::Inputs`].

@@ -10,7 +10,7 @@ use super::rtt::Rtt;
 use super::sent::{Sent, SentPackets, Settled};
 use crate::codec::Truncated;
 use crate::frame::{Frames, Message, RawMessage, kind};
-use crate::limits::{PACKET_HEADER_BYTES, RELIABLE_WINDOW};
+use crate::limits::{FRAME_HEADER_BYTES, PACKET_HEADER_BYTES, RELIABLE_WINDOW};
 use crate::time::{Duration, Instant};
 
 /// Probes in a row double the wait at most this many times (64 x).
@@ -185,6 +185,11 @@ impl<T> Link<T> {
         self.flow.stats()
     }
 
+    /// Of a thousand packets of the last seconds, so many were lost: what repair has to expect.
+    pub fn loss_permille(&self) -> u32 {
+        self.flow.loss_permille()
+    }
+
     /// What congestion control allows to be planned for the time from now to `until`. It is the owner's to keep
     /// to it: what must not wait goes out all the same, and the rest later.
     pub fn budget(&self, now: Instant, until: Instant) -> Budget {
@@ -284,7 +289,18 @@ impl<T> Link<T> {
 
     /// Begins a packet in `buffer`, which must hold [`crate::limits::PACKET_BYTES_MAX`] bytes.
     pub fn packet<'l, 'b>(&'l mut self, now: Instant, buffer: &'b mut [u8]) -> PacketBuilder<'l, 'b, T> {
-        PacketBuilder::new(self, now, buffer)
+        PacketBuilder::new(self, now, buffer, 0)
+    }
+
+    /// Begins a packet that a body of so many bytes surely fits into: reliable messages wait for another one, and
+    /// so does an acknowledgement of many ranges.
+    pub fn packet_for<'l, 'b>(
+        &'l mut self,
+        now: Instant,
+        buffer: &'b mut [u8],
+        body_bytes: usize,
+    ) -> PacketBuilder<'l, 'b, T> {
+        PacketBuilder::new(self, now, buffer, FRAME_HEADER_BYTES + body_bytes)
     }
 
     /// How soon the packet wants to be acknowledged; an error if any of its frames cannot be.
@@ -512,6 +528,31 @@ mod tests {
         let (lost, acked): (Vec<_>, Vec<_>) =
             outcomes(&mut a).into_iter().partition(|o| matches!(o, Outcome::Lost(_)));
         assert_eq!((lost, acked.len()), (vec![Outcome::Lost(0)], 3));
+    }
+
+    #[test]
+    fn what_the_link_has_to_say_never_takes_a_fragments_room() {
+        let (mut a, mut b) = pair();
+        // Every other packet is lost, and none of them asks for an answer: nothing is due, and there is much to say.
+        for i in 0..40 {
+            let packet = send(&mut a, at(i), 1);
+            if i % 2 == 0 {
+                b.handle_packet(at(i), &packet).unwrap();
+            }
+        }
+        b.send_message(&Message::ChunkEnter { cx: 1, cz: 2 }).unwrap();
+        let mut buffer = [0xa5; PACKET_BYTES_MAX];
+        let mut packet = b.packet_for(at(50), &mut buffer, 29 + 1_150);
+        packet.push_with_tail(FRAME, &[0; 29], 1_150);
+        let built = packet.finish().unwrap();
+        assert_eq!(built.head_bytes + built.tail_bytes, 4 + 3 + 29 + 1_150);
+        // It is said in the next.
+        assert!(b.wants_to_send());
+        let next = say_ack(&mut b, at(51)).unwrap();
+        assert!(next.len() > 4 + 3 + 9 + 4 * 19);
+        a.handle_packet(at(60), &next).unwrap();
+        assert_eq!(outcomes(&mut a).iter().filter(|o| matches!(o, Outcome::Acked(_))).count(), 20);
+        assert!(a.poll_message().is_some());
     }
 
     #[test]

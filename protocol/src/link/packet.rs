@@ -34,7 +34,13 @@ pub struct Built {
 }
 
 impl<'l, 'b, T> PacketBuilder<'l, 'b, T> {
-    pub(super) fn new(link: &'l mut Link<T>, now: Instant, buffer: &'b mut [u8]) -> Self {
+    /// The link's own frames leave at least `reserve_bytes`.
+    pub(super) fn new(
+        link: &'l mut Link<T>,
+        now: Instant,
+        buffer: &'b mut [u8],
+        reserve_bytes: usize,
+    ) -> Self {
         assert!(buffer.len() >= PACKET_BYTES_MAX, "a packet needs a buffer of {PACKET_BYTES_MAX} bytes");
         let mut writer = Writer::new(&mut buffer[..PACKET_BYTES_MAX]);
         let number = link.sent.next_number();
@@ -48,8 +54,9 @@ impl<'l, 'b, T> PacketBuilder<'l, 'b, T> {
             delivery: PacketState::default(),
             tokens: SmallVec::new(),
         };
-        if let Some(largest) = link.received.largest().filter(|_| link.ack_news) {
-            let body_bytes = link.received.body_bytes();
+        let body_bytes = link.received.body_bytes();
+        let ack_fits = FRAME_HEADER_BYTES + body_bytes + reserve_bytes <= writer.room();
+        if let Some(largest) = link.received.largest().filter(|_| link.ack_news && ack_fits) {
             writer.bytes(&frame_header(kind::ACK, body_bytes));
             let start = writer.written();
             link.received.write(now.since(link.largest_received_at), &mut writer);
@@ -61,7 +68,7 @@ impl<'l, 'b, T> PacketBuilder<'l, 'b, T> {
             }
             sent.acks_below = largest + 1;
         }
-        sent.reliable = link.outbox.write(number, &mut writer);
+        sent.reliable = reserve_bytes == 0 && link.outbox.write(number, &mut writer);
         sent.eliciting = sent.reliable;
         PacketBuilder { link, now, writer, sent, tail_bytes: 0 }
     }

@@ -6,7 +6,7 @@ use super::state::{EntityState, OwnState, RING_CHUNKS, RING_SIDE};
 /// The head's bytes: tick, the baseline's age, input, lead.
 pub const HEAD_BYTES: usize = 8;
 /// The bit of the baseline's age that says that changes were left out.
-pub const INCOMPLETE: u8 = 0x80;
+pub(crate) const INCOMPLETE: u8 = 0x80;
 
 /// Bits of a place in the whole world, 1/64 unit: 16 in the chunk, 32 of the chunk.
 pub(crate) const PLACE_BITS: u32 = 48;

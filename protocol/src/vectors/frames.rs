@@ -6,17 +6,14 @@ use zerocopy::IntoBytes;
 use super::{Fields, File, Sample, Unit};
 use crate::chunk::{Fragmenter, ParityEncoder};
 use crate::frame::{
-    ChunkAt, ChunkKey, Fragment, FragmentHeader, Hello, Input, Message, OtherPosition, OwnPosition,
-    ParityFragment, Positions, PositionsHeader, RawMessage, RefuseReason, UnavailableReason, Welcome,
-    fragment_id,
+    ChunkAt, ChunkKey, Fragment, FragmentHeader, Hello, Message, ParityFragment, RawMessage, RefuseReason,
+    UnavailableReason, Welcome, fragment_id,
 };
 
 pub(super) const VECTORS: File = File {
     name: "frames.txt",
-    about: "Bodies of the frames INPUT, POSITIONS and FRAGMENT, and messages of the reliable channel.",
+    about: "Bodies of the frame FRAGMENT, and messages of the reliable channel.",
     units: &[
-        Unit { name: "INPUT", encode: encode_input, decode: decode_input },
-        Unit { name: "POSITIONS", encode: encode_positions, decode: decode_positions },
         Unit { name: "FRAGMENT", encode: encode_fragment, decode: decode_fragment },
         Unit { name: "FRAGMENT with parity", encode: encode_parity, decode: decode_parity },
         Unit { name: "HELLO", encode: encode_message, decode: decode_hello },
@@ -32,77 +29,6 @@ pub(super) const VECTORS: File = File {
     ],
     samples,
 };
-
-fn encode_input(f: &Fields) -> Vec<u8> {
-    let input = Input {
-        sequence: f.number::<u32>("sequence").into(),
-        move_x: f.number::<i16>("move_x").into(),
-        move_z: f.number::<i16>("move_z").into(),
-        yaw: f.number::<u16>("yaw").into(),
-        buttons: f.number::<u32>("buttons").into(),
-    };
-    input.as_bytes().to_vec()
-}
-
-fn decode_input(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
-    let input = Input::parse(bytes).map_err(|e| e.to_string())?;
-    Ok(Fields::new()
-        .with("sequence", input.sequence)
-        .with("move_x", input.move_x)
-        .with("move_z", input.move_z)
-        .with("yaw", input.yaw)
-        .with("buttons", input.buttons))
-}
-
-/// Others are `player chunk_dx chunk_dz x y z`, parted by commas.
-fn encode_positions(f: &Fields) -> Vec<u8> {
-    let others: Vec<OtherPosition> = (f.text("others").split(", ").filter(|t| !t.is_empty()))
-        .map(|other| {
-            let values: Vec<i64> = other.split(' ').map(|v| v.parse().expect("a number")).collect();
-            let [player, chunk_dx, chunk_dz, x, y, z] = values[..] else { panic!("{other}") };
-            OtherPosition {
-                player: (player as u32).into(),
-                chunk_dx: chunk_dx as i8,
-                chunk_dz: chunk_dz as i8,
-                x: (x as u16).into(),
-                y: (y as i16).into(),
-                z: (z as u16).into(),
-            }
-        })
-        .collect();
-    let header = PositionsHeader {
-        tick: f.number::<u32>("tick").into(),
-        input_sequence: f.number::<u32>("input_sequence").into(),
-        own: OwnPosition {
-            cx: f.number::<i32>("cx").into(),
-            cz: f.number::<i32>("cz").into(),
-            x: f.number::<u16>("x").into(),
-            y: f.number::<i16>("y").into(),
-            z: f.number::<u16>("z").into(),
-        },
-        in_ring: f.number::<u16>("in_ring").into(),
-        count: others.len() as u8,
-    };
-    [header.as_bytes(), others.as_bytes()].concat()
-}
-
-fn decode_positions(_: &Fields, bytes: &[u8]) -> Result<Fields, String> {
-    let Positions { header, others } = Positions::parse(bytes).map_err(|e| e.to_string())?;
-    let others: Vec<String> = (others.iter())
-        .map(|o| format!("{} {} {} {} {} {}", o.player, o.chunk_dx, o.chunk_dz, o.x, o.y, o.z))
-        .collect();
-    let own = header.own;
-    Ok(Fields::new()
-        .with("tick", header.tick)
-        .with("input_sequence", header.input_sequence)
-        .with("cx", own.cx)
-        .with("cz", own.cz)
-        .with("x", own.x)
-        .with("y", own.y)
-        .with("z", own.z)
-        .with("in_ring", header.in_ring)
-        .with("others", others.join(", ")))
-}
 
 fn key(f: &Fields) -> ChunkKey {
     ChunkKey { cx: f.number("cx"), cy: f.number("cy"), cz: f.number("cz") }
@@ -283,47 +209,9 @@ fn decode_unknown(given: &Fields, bytes: &[u8]) -> Result<Fields, String> {
 }
 
 fn samples() -> Vec<Sample> {
-    let mut all = input_samples();
-    all.extend(positions_samples());
-    all.extend(fragment_samples());
+    let mut all = fragment_samples();
     all.extend(message_samples());
     all
-}
-
-fn input_samples() -> Vec<Sample> {
-    let input = |sequence: u32, move_x: i16, move_z: i16, yaw: u16, buttons: u32| {
-        let f = Fields::new().with("sequence", sequence).with("move_x", move_x).with("move_z", move_z);
-        f.with("yaw", yaw).with("buttons", buttons)
-    };
-    vec![
-        Sample::new("INPUT", "the first, standing still", input(1, 0, 0, 0, 0)),
-        Sample::new("INPUT", "north-east at full speed", input(0x0102_0304, 32_767, -32_767, 57_344, 0)),
-        Sample::new("INPUT", "every bit", input(u32::MAX, i16::MIN, i16::MIN, u16::MAX, u32::MAX)),
-        Sample::refused("INPUT", "a byte short", Fields::new(), &[0; 13]),
-    ]
-}
-
-fn positions_samples() -> Vec<Sample> {
-    let positions = |others: &str| {
-        let f = Fields::new()
-            .with("tick", 3_600)
-            .with("input_sequence", 3_590)
-            .with("cx", -2)
-            .with("cz", 1_000_000);
-        let f = f.with("x", 65_535).with("y", -64).with("z", 32_768);
-        f.with("in_ring", 100).with("others", others)
-    };
-    let mut too_many = encode_positions(&positions(""));
-    too_many[24] = 85;
-    too_many.extend([0; 85 * 12]);
-    let mut missing = encode_positions(&positions("7 0 0 1 2 3"));
-    missing.pop();
-    vec![
-        Sample::new("POSITIONS", "alone", positions("")),
-        Sample::new("POSITIONS", "two others", positions("7 -1 1 64 0 65535, 4294967295 0 -1 0 -32768 1")),
-        Sample::refused("POSITIONS", "85 others", Fields::new(), &too_many),
-        Sample::refused("POSITIONS", "a byte of an entry missing", Fields::new(), &missing),
-    ]
 }
 
 fn fragment_samples() -> Vec<Sample> {

@@ -8,12 +8,15 @@
 //!       | too many, too fast  | failed       | refused: closed with a reason
 //! ```
 //!
-//! The link has its own idea of what may be in flight, QUIC has a congestion window. So that packets do
-//! not pile up between the two, the tick is told each client's [`Room`](super::Arrival::Room): what its line
-//! takes in one tick.
+//! QUIC's congestion window is the only one: the link's own flow, which is of the same kind, keeps to the ceiling alone on
+//! this carrier. So that packets do not pile up in front of the window, the tick is told each client's
+//! [`Room`](super::Arrival::Room): what its line takes in one tick.
 
 mod attend;
 mod certificate;
+mod congestion;
+#[cfg(test)]
+mod line;
 mod peers;
 mod report;
 mod transport;
@@ -30,6 +33,7 @@ use std::time::Duration as StdDuration;
 
 use ninefold_protocol::connection::{CloseReason, DisconnectReason};
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
+use ninefold_protocol::link::congestion::CongestionConfig;
 use ninefold_protocol::time::{Duration, Instant};
 use quinn::{Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime, VarInt};
 use tokio::runtime::Runtime;
@@ -38,8 +42,9 @@ use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 
 use self::certificate::KeyLogTo;
+use self::congestion::FlowFactory;
 use self::peers::{Peers, close};
-use self::transport::{Qlogs, transport};
+use self::transport::{Congestion, Qlogs, transport};
 use super::roster::{Door, Entry};
 use super::{Arrival, CarrierEnd, ConnectionId, Departure, socket};
 use crate::clock::Monotonic;
@@ -74,6 +79,8 @@ pub struct QuicConfig {
     pub handshakes_max: usize,
     /// A tick takes so long at most.
     pub tick: Duration,
+    /// How each client's share of its line is found.
+    pub congestion: CongestionConfig,
     /// Where session keys and qlogs are written; `None` for not at all.
     pub debug_dir: Option<PathBuf>,
 }
@@ -134,11 +141,12 @@ impl BoundQuic {
         clock: Monotonic,
         live: Arc<Live>,
     ) -> Result<RunningQuic, QuicError> {
-        let QuicConfig { identity, handshakes_max, tick, debug_dir } = config;
+        let QuicConfig { identity, handshakes_max, tick, congestion, debug_dir } = config;
+        let congestion: Congestion = Arc::new(FlowFactory { clock, config: congestion });
         let key_log = debug_dir.as_deref().map(open_debug_dir).transpose()?;
         let mut server = ServerConfig::with_crypto(Arc::new(identity.crypto(key_log)?));
         server
-            .transport_config(Arc::new(transport()))
+            .transport_config(Arc::new(transport(Arc::clone(&congestion))))
             .max_incoming(handshakes_max)
             .incoming_buffer_size(INCOMING_BYTES_MAX)
             .incoming_buffer_size_total(INCOMING_BYTES_ALL_MAX);
@@ -155,7 +163,7 @@ impl BoundQuic {
         let (doorbell, stop) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
         let quic = Quic {
             server,
-            qlogs: debug_dir.as_deref().map(Qlogs::to),
+            qlogs: debug_dir.as_deref().map(|folder| Qlogs::to(folder, congestion)),
             endpoint,
             end,
             door,
@@ -338,7 +346,7 @@ impl Shared {
                 let mut arrivals = self.arrivals.borrow_mut();
                 let mut report = self.report.borrow_mut();
                 let tell = |room| arrivals.push(room, &[]).is_ok();
-                self.peers.borrow_mut().reckon_rooms(&mut report, tell);
+                self.peers.borrow_mut().reckon_rooms(now, &mut report, tell);
                 return false;
             };
             match departure {

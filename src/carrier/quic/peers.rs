@@ -7,6 +7,7 @@ use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::time::{Duration, Instant};
 use quinn::{Connection, ConnectionStats, SendDatagramError, VarInt};
 
+use super::congestion::{FlowController, HeldBack};
 use super::report::{Counted, QuicReport};
 use super::transport::{Flow, RECORD_BYTES, ROOM_PACKETS_MAX, SEND_BUFFER_BYTES, room};
 use crate::carrier::roster::Entry;
@@ -27,6 +28,10 @@ pub(super) struct Peer {
     address: std::net::SocketAddr,
     /// The room that the tick was told.
     room: u32,
+    /// Packets that it got since that was reckoned.
+    packets: u32,
+    /// Where its controller hears that it could have got more.
+    held_back: Option<HeldBack>,
     /// Bytes that waited after its last packets were written.
     queued: usize,
     /// Bytes that waited before the first packet of this tick was.
@@ -84,6 +89,8 @@ impl Peers {
             address: connection.remote_address(),
             // Differs from what any line has, so that the tick is told with the first packet.
             room: u32::MAX,
+            packets: 0,
+            held_back: FlowController::held_back(&connection),
             queued: 0,
             left_over: None,
             // What had the slot before may have left it there.
@@ -138,6 +145,7 @@ impl Peers {
         match peer.connection.send_datagram(packet.freeze()) {
             Ok(()) => {
                 report.packets_out += 1;
+                peer.packets += 1;
                 report.send_buffer_overflows += overflows;
             }
             Err(SendDatagramError::TooLarge) => {
@@ -152,7 +160,12 @@ impl Peers {
 
     /// After the packets of a tick: tells the tick of rooms that have changed. `tell` says whether it
     /// could.
-    pub fn reckon_rooms(&mut self, report: &mut QuicReport, mut tell: impl FnMut(Arrival) -> bool) {
+    pub fn reckon_rooms(
+        &mut self,
+        now: Instant,
+        report: &mut QuicReport,
+        mut tell: impl FnMut(Arrival) -> bool,
+    ) {
         let (slots, tick_us) = (&mut self.slots, self.tick_us);
         self.watched.retain(|slot| {
             let Some(peer) = slots[*slot as usize].as_deref_mut() else { return false };
@@ -160,6 +173,11 @@ impl Peers {
             let left_over = peer.left_over.take().unwrap_or(queued);
             let drained = peer.queued.saturating_sub(left_over);
             peer.queued = queued;
+            // Beside what is no fragment it used all its room, so there may be more.
+            let packets = std::mem::take(&mut peer.packets);
+            if let Some(held_back) = peer.held_back.as_ref().filter(|_| packets > peer.room) {
+                held_back.until(now + Duration::from_us(tick_us));
+            }
             let path = peer.connection.stats().path;
             let (window, rtt_us) = (path.cwnd, path.rtt.as_micros() as u64);
             let packets = room(Flow { queued, left_over, drained, window, rtt_us }, tick_us);
@@ -191,6 +209,8 @@ impl Peers {
             let address = peer.connection.remote_address();
             if address != peer.address {
                 peer.address = address;
+                // Another path has another controller.
+                peer.held_back = FlowController::held_back(&peer.connection);
                 report.migrations += 1;
             }
             if peer.connection.max_datagram_size().is_some_and(|bytes| bytes >= PACKET_BYTES_MAX) {

@@ -8,7 +8,7 @@ use std::time::Duration as StdDuration;
 
 use ninefold_protocol::connection::SHOWN_BYTES;
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
-use quinn::congestion::CubicConfig;
+use quinn::congestion::ControllerFactory;
 use quinn::{IdleTimeout, QlogConfig, TransportConfig, VarInt};
 
 /// UDP payload that every path must carry: what IPv6 promises (1,280 bytes less 40 and 8). NETCODE's
@@ -24,7 +24,7 @@ const IDLE_MAX: StdDuration = StdDuration::from_secs(60);
 const KEEP_ALIVE: StdDuration = StdDuration::from_secs(1);
 /// The round trip before one is known. A third of it is what most clients have; what is lost on the way in
 /// is sent again after three of these.
-const INITIAL_RTT: StdDuration = StdDuration::from_millis(150);
+pub(super) const INITIAL_RTT: StdDuration = StdDuration::from_millis(150);
 /// Bytes of packets that wait to be sent to one client, with what quinn keeps for each; beyond, the oldest
 /// is dropped. One tick's worth at the highest rate: 64 fragments, 8 of neighbours, and what else there is.
 pub(super) const SEND_BUFFER_BYTES: usize = 128 << 10;
@@ -34,20 +34,15 @@ pub(super) const RECORD_BYTES: usize = 32;
 pub(super) const ROOM_PACKETS_MAX: u32 = (SEND_BUFFER_BYTES / (PACKET_BYTES_MAX + RECORD_BYTES)) as u32 - 12;
 /// Bytes of packets of one client that wait to be read; beyond, the oldest is dropped.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
-/// Packets that may be on their way before the first is acknowledged. Ten (RFC 9002) would need four round
-/// trips for a ring; 32 is what large sites use.
-const INITIAL_WINDOW_BYTES: u64 = 32 * MTU_MIN as u64;
 /// Connections of which a qlog is written, from the first on: a switch that was forgotten fills no disk.
 const QLOGS_MAX: u32 = 64;
 
 const _: () = assert!(MTU_MIN as usize - OVERHEAD_BYTES - 2 >= PACKET_BYTES_MAX, "with ids of two bytes");
 
 /// The transport of one connection.
-pub(super) fn transport() -> TransportConfig {
+pub(super) fn transport(congestion: Congestion) -> TransportConfig {
     let mut transport = TransportConfig::default();
     let idle = IdleTimeout::try_from(IDLE_MAX).expect("a minute is less than 2^62 ms");
-    let mut cubic = CubicConfig::default();
-    cubic.initial_window(INITIAL_WINDOW_BYTES);
     transport
         // One stream for the token, and never another.
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
@@ -62,21 +57,24 @@ pub(super) fn transport() -> TransportConfig {
         .initial_rtt(INITIAL_RTT)
         .initial_mtu(MTU_MIN)
         .min_mtu(MTU_MIN)
-        .congestion_controller_factory(Arc::new(cubic));
+        .congestion_controller_factory(congestion);
     transport
 }
 
+/// What makes congestion controllers.
+pub(super) type Congestion = Arc<dyn ControllerFactory + Send + Sync>;
+
 /// Where qlogs go.
-#[derive(Debug)]
 pub(super) struct Qlogs {
     folder: PathBuf,
+    congestion: Congestion,
     written: u32,
 }
 
 impl Qlogs {
     /// Into this folder.
-    pub fn to(folder: &Path) -> Self {
-        Qlogs { folder: folder.to_owned(), written: 0 }
+    pub fn to(folder: &Path, congestion: Congestion) -> Self {
+        Qlogs { folder: folder.to_owned(), congestion, written: 0 }
     }
 
     /// A transport that writes its qlog into a file of its own; `None` when there are enough of them.
@@ -89,7 +87,7 @@ impl Qlogs {
         Some(File::create(path).map(|file| {
             let mut qlog = QlogConfig::default();
             qlog.writer(Box::new(BufWriter::new(file))).title(Some("ninefold".into()));
-            let mut transport = transport();
+            let mut transport = transport(Arc::clone(&self.congestion));
             transport.qlog_stream(qlog.into_stream());
             transport
         }))

@@ -170,6 +170,54 @@ fn what_cannot_be_written_is_counted() {
     assert_eq!(small.stats().files, 0);
 }
 
+/// Whatever happens to the files meanwhile: what is loaded is what was saved, and the bounds hold.
+#[test]
+fn random_use_and_damage_give_right_bytes_or_none() {
+    let (mut loaded, mut damaged) = (0, 0);
+    for seed in 0..40 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let folder = Folder::new();
+        let (bytes_max, files_max) = (random.u64(1_000..20_000), random.usize(1..40));
+        let mut shelf = folder.open(bytes_max, files_max);
+        let contents = |cx: i32| vec![cx as u8; 50 + 7 * cx.unsigned_abs() as usize];
+        for step in 0..300 {
+            let cx = random.i32(0..60);
+            match random.u32(..20) {
+                0..9 => shelf.save(key(cx), 2, &contents(cx)),
+                9..16 => {
+                    let found = shelf.load(key(cx));
+                    loaded += u32::from(found.is_some());
+                    assert!(
+                        found.is_none_or(|found| found == (2, contents(cx))),
+                        "seed {seed}, step {step}: chunk {cx}"
+                    );
+                }
+                16 => shelf.discard(key(cx)),
+                17 | 18 => {
+                    if let Ok(mut file) = fs::read(shelf.path(key(cx))) {
+                        damaged += 1;
+                        let at = random.usize(..file.len());
+                        if random.bool() {
+                            file.truncate(at)
+                        } else {
+                            file[at] ^= 1 << random.u32(..8)
+                        }
+                        fs::write(shelf.path(key(cx)), file).unwrap();
+                    }
+                }
+                _ => {
+                    drop(shelf);
+                    shelf = folder.open(bytes_max, files_max);
+                }
+            }
+            let on_disk = folder.names().len();
+            assert!(on_disk <= files_max && shelf.stats().bytes <= bytes_max, "seed {seed}, step {step}");
+            assert_eq!(on_disk as u64, shelf.stats().files, "seed {seed}, step {step}");
+        }
+    }
+    assert!(loaded > 500 && damaged > 100, "{loaded} loaded, {damaged} damaged");
+}
+
 /// Prints what `docs/numbers.md` says of the store.
 #[test]
 #[ignore = "figures: run it alone and in release"]

@@ -3,7 +3,7 @@
 
 use super::controller::{AckSample, CongestionConfig, Control, Controller, LossSample};
 use super::delivery::{DeliveryRate, PacketState};
-use super::loss::LossMeter;
+use super::loss::{LossMeter, PacketLoss};
 use super::pacer::{Budget, Pacer};
 use crate::link::rtt::ACK_DELAY_MAX;
 use crate::time::{Duration, Instant};
@@ -54,6 +54,8 @@ pub struct Flow {
     silent: bool,
     /// What left before says nothing of the line as it is now: there was a silence.
     restarted_at: Instant,
+    /// What repair goes by; its parity changes nothing here, since what it made up for was lost all the same.
+    packet_loss: PacketLoss,
     // to be shown
     loss: LossMeter,
     path_rtt: Option<Duration>,
@@ -85,6 +87,7 @@ impl Flow {
             heard_at: now,
             silent: false,
             restarted_at: now,
+            packet_loss: PacketLoss::default(),
             loss: LossMeter::default(),
             path_rtt: None,
             delivery_rate_bytes_s: 0,
@@ -130,6 +133,7 @@ impl Flow {
         let AckedPacket { sent_at, bytes, ref state } = *packet;
         self.heard_at = self.heard_at.max(now);
         self.loss.on_acked(bytes);
+        self.packet_loss.on_settled(false);
         let received_at = now - ack_delay.min(ACK_DELAY_MAX);
         if sent_at < self.restarted_at {
             self.delivery.on_acked_late(bytes, received_at);
@@ -155,6 +159,12 @@ impl Flow {
     pub fn on_lost(&mut self, sent_at: Instant, bytes: u64) {
         self.controller.on_lost(&LossSample { sent_at, bytes });
         self.loss.on_lost(bytes);
+        self.packet_loss.on_settled(true);
+    }
+
+    /// Of a thousand packets of the last seconds, so many were lost.
+    pub fn loss_permille(&self) -> u32 {
+        self.packet_loss.permille()
     }
 
     /// Hands what the last tick brought to the controller. After `probe_timeout` without an answer the owner
@@ -180,12 +190,22 @@ impl Flow {
         } else if in_flight_bytes > 0 && !self.silent {
             let wait = probe_timeout.scaled(SILENCE_PROBE_TIMEOUTS, 1);
             if now.since(self.heard_at) >= wait {
-                self.silent = true;
-                self.restarted_at = now;
-                self.delivery.on_app_limited(in_flight_bytes);
-                self.controller.on_silence(now);
+                self.start_again(now, in_flight_bytes);
             }
         }
+    }
+
+    /// Nothing was heard for long, or all of a long time was lost: what was known of the line is worth nothing any more.
+    pub fn start_again(&mut self, now: Instant, in_flight_bytes: u64) {
+        self.silent = true;
+        self.restarted_at = now;
+        self.delivery.on_app_limited(in_flight_bytes);
+        self.controller.on_silence(now);
+    }
+
+    /// Bytes that may be in flight.
+    pub fn window_bytes(&self) -> u64 {
+        self.controller.window_bytes()
     }
 
     /// What is known, to be shown.
