@@ -11,6 +11,7 @@ mod screen;
 mod token;
 mod view;
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ const KEYS_EVERY: Duration = Duration::from_ms(8);
 const KEYS_AT_ONCE_MAX: usize = 256;
 /// A socket that cannot be read is tried again after so long.
 const SOCKET_AGAIN_AFTER: StdDuration = StdDuration::from_millis(20);
+/// What is told to who started this when its terminal has gone: 128 and the signal's number.
+const HUNG_UP: i32 = 129;
 /// Ids of players that did not choose one are below this.
 const RANDOM_IDS: u64 = 1_000_000;
 
@@ -77,9 +80,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (mut driver, server) = join(arguments)?;
     // The terminal is given back after these, too.
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGHUP, SIGINT, SIGTERM] {
+    for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot listen for signals")?;
     }
+    // The terminal has gone: there is nothing to give back, and nobody to ask for keys.
+    let always = Arc::new(AtomicBool::new(true));
+    signal_hook::flag::register_conditional_shutdown(SIGHUP, HUNG_UP, always)
+        .context("cannot listen for signals")?;
     let mut screen = Screen::take().context("this needs a terminal to play in")?;
     let mut app = App::new(server.to_string(), screen.tells_releases());
     let played = play(&mut driver, &mut app, &mut screen, &stop);
@@ -123,6 +130,10 @@ fn play(
     let depth = Depth::of(std::env::var("COLORTERM").ok().as_deref());
     let mut draw_at = Instant::ZERO;
     loop {
+        // Asked for keys, a terminal that has gone answers at once, and for ever, with nothing.
+        if !std::io::stdin().is_terminal() {
+            return Ok(None);
+        }
         for _ in 0..KEYS_AT_ONCE_MAX {
             if !event::poll(StdDuration::ZERO)? {
                 break;

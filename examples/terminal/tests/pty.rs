@@ -29,12 +29,13 @@ struct Session {
 
 impl Session {
     fn start(arguments: &[String]) -> Session {
-        let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&keys).unwrap();
         unlockpt(&keys).unwrap();
         let name = ptsname(&keys, Vec::new()).unwrap();
         let terminal =
-            rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+            rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+                .unwrap();
         tcsetwinsize(&terminal, Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let stdio = || Stdio::from(terminal.try_clone().unwrap());
         let child = Command::new(env!("CARGO_BIN_EXE_ninefold-terminal"))
@@ -141,6 +142,27 @@ fn a_signal_gives_the_terminal_back_too() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     session.until(ALTERNATE_OFF);
     assert!(session.end());
+    server.stop().unwrap();
+}
+
+/// It once went on asking a terminal that was not there for keys, as fast as it could, and never ended.
+#[test]
+fn a_terminal_that_has_gone_ends_it() {
+    let (server, arguments) = serve();
+    let mut session = Session::start(&arguments);
+    session.answer();
+    session.until("→");
+    // All that this side has of the terminal; the thread that reads ends with the next picture, which a step brings.
+    let nothing = || File::open("/dev/null").unwrap();
+    session.written = mpsc::channel().1;
+    session.press("s");
+    std::thread::sleep(Duration::from_secs(1));
+    (session.keys, session.terminal) = (nothing(), OwnedFd::from(nothing()));
+    let end = Instant::now() + PATIENCE;
+    while session.child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < end, "it does not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     server.stop().unwrap();
 }
 
