@@ -13,8 +13,9 @@ use crate::frame::{Frames, Message, RawMessage, kind};
 use crate::limits::{FRAME_HEADER_BYTES, PACKET_HEADER_BYTES, RELIABLE_WINDOW};
 use crate::time::{Duration, Instant};
 
-/// Probes in a row double the wait at most this many times (64 x).
-const PROBE_BACKOFF_MAX: u32 = 6;
+/// Probes in a row double the wait at most this many times (4 x): who was not let in yet has nothing else to say, and
+/// on a line that loses in bursts the next one may be the first to arrive.
+const PROBE_BACKOFF_MAX: u32 = 2;
 
 /// Packets with nothing but inputs are acknowledged this late, unless a packet goes out anyway: a client that stands
 /// still sends sixty a second, and an answer to each would be most of what it is sent.
@@ -283,6 +284,9 @@ impl<T> Link<T> {
         self.flow.on_tick(now, self.rtt.probe_timeout(), self.sent.bytes_in_flight() as u64);
         let wait = self.rtt.probe_timeout().scaled(1 << self.probes_in_a_row.min(PROBE_BACKOFF_MAX), 1);
         if self.sent.packets_in_flight() > 0 && now.since(self.last_eliciting_at) >= wait {
+            if !self.probe_due {
+                self.outbox.repeat_oldest();
+            }
             self.probe_due = true;
         }
     }
@@ -495,6 +499,27 @@ mod tests {
         assert_eq!(a.bytes_in_flight(), 0);
         // An acknowledgement alone asks for none: the conversation ends here.
         assert!(!a.wants_to_send());
+    }
+
+    #[test]
+    fn a_probe_says_again_what_nobody_has_acknowledged() {
+        let (mut a, mut b) = pair();
+        a.send_message(&Message::ChunkEnter { cx: 1, cz: 2 }).unwrap();
+        let mut buffer = [0; PACKET_BYTES_MAX];
+        let _lost = a.packet(at(0), &mut buffer).finish().unwrap();
+        let mut came = None;
+        for ms in 1..6_000 {
+            a.handle_timeout(at(ms));
+            if a.wants_to_send() {
+                let built = a.packet(at(ms), &mut buffer).finish().unwrap();
+                b.handle_packet(at(ms), &buffer[..built.head_bytes]).unwrap();
+                came = b.poll_message().map(|raw| (ms, Message::decode(&raw).unwrap()));
+                break;
+            }
+        }
+        let (ms, message) = came.expect("the probe carries it");
+        assert_eq!(message, Message::ChunkEnter { cx: 1, cz: 2 });
+        assert!(ms < 1_500, "after {ms} ms");
     }
 
     #[test]

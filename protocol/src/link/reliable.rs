@@ -41,6 +41,9 @@ pub enum ReliableError {
     },
 }
 
+/// Messages that a probe says again at most.
+const REPEATED_MAX: usize = 8;
+
 #[derive(Debug)]
 struct Pending {
     message: RawMessage,
@@ -106,6 +109,14 @@ impl Sender {
         while self.queue.front().is_some_and(|p| p.acked) {
             self.queue.pop_front();
             self.base = self.base.wrapping_add(1);
+        }
+    }
+
+    /// The oldest that were not acknowledged are said again: nothing has come back for so long that what carried
+    /// them is probably lost, and a probe is to carry something worth having.
+    pub fn repeat_oldest(&mut self) {
+        for pending in self.queue.iter_mut().filter(|p| !p.acked).take(REPEATED_MAX) {
+            self.unsent += usize::from(pending.carried_by.take().is_some());
         }
     }
 
