@@ -38,6 +38,8 @@ pub struct Creatures {
     /// Those that were made for a chunk.
     homes: AHashMap<ChunkCoord, SmallVec<[Entity; 4]>>,
     made: u64,
+    /// All of them as they move: put in order by each census, so that a tick allocates nothing for it.
+    order: Vec<Entity>,
 }
 
 /// Where a creature is going.
@@ -51,7 +53,13 @@ struct Wanderer {
 impl Creatures {
     pub fn new(seed: u64, per_chunk: u32) -> Self {
         let per_chunk = per_chunk.min(CREATURES_PER_CHUNK_MAX);
-        Creatures { per_chunk, random: Rng::with_seed(seed), homes: AHashMap::new(), made: 0 }
+        Creatures {
+            per_chunk,
+            random: Rng::with_seed(seed),
+            homes: AHashMap::new(),
+            made: 0,
+            order: Vec::new(),
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -79,6 +87,11 @@ impl Creatures {
                 self.homes.insert(*coord, entities);
             }
         }
+        // The order of a map means nothing, and the random numbers must be the same again.
+        let mut homes: Vec<_> = self.homes.iter().collect();
+        homes.sort_unstable_by_key(|(coord, _)| **coord);
+        self.order.clear();
+        self.order.extend(homes.into_iter().flat_map(|(_, entities)| entities.iter().copied()));
     }
 
     fn spawn(&mut self, scene: &mut Scene<'_>, coord: ChunkCoord) -> Option<Entity> {
@@ -90,14 +103,10 @@ impl Creatures {
         Some(scene.entities.spawn((body, Replicated::new(id, KIND_CREATURE), wanderer)))
     }
 
-    /// Moves all creatures on by one tick, in the order in which they were made.
+    /// Moves all creatures on by one tick, in the order of their chunks.
     pub fn wander(&mut self, scene: &mut Scene<'_>) {
-        let mut homes: SmallVec<[ChunkCoord; 32]> = self.homes.keys().copied().collect();
-        // The order of a map means nothing, and the random numbers must be the same again.
-        homes.sort_unstable();
-        for home in homes {
-            let entities = self.homes[&home].clone();
-            entities.into_iter().for_each(|entity| self.step(scene, entity));
+        for at in 0..self.order.len() {
+            self.step(scene, self.order[at]);
         }
     }
 
