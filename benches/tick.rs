@@ -20,11 +20,16 @@ use puppets::Stage;
 const CLIENTS: usize = 1_000;
 /// Ticks until every ring is whole.
 const WARM_UP_TICKS: usize = 240;
+/// Spawn radius with about thirteen others in a ring.
+const SPREAD_CHUNKS: u32 = 12;
+/// Spawn radius with about eighteen.
+const DENSE_CHUNKS: u32 = 10;
 /// A walker turns after so many ticks.
 const TURN_TICKS: u64 = 90;
 
-fn stage() -> Stage {
-    let config = Config { spawn_radius_chunks: 12, ..Config::default() };
+/// `CLIENTS` that came into the world within so many chunks of its middle.
+fn stage(spawn_radius_chunks: u32) -> Stage {
+    let config = Config { spawn_radius_chunks, ..Config::default() };
     let mut stage = Stage::new(config.rules(0), Arc::new(BspWorld::new(config.world_seed)), 1);
     (0..CLIENTS).for_each(|_| {
         stage.join();
@@ -48,14 +53,14 @@ fn time_ticks(stage: &mut Stage, count: u64, mut each: impl FnMut(&mut Stage)) -
 }
 
 fn idle(c: &mut Criterion) {
-    let mut stage = stage();
+    let mut stage = stage(SPREAD_CHUNKS);
     c.bench_function("tick/1000 idle clients", |b| {
         b.iter_custom(|count| time_ticks(&mut stage, count, |_| {}));
     });
 }
 
 fn walking(c: &mut Criterion) {
-    let mut stage = stage();
+    let mut stage = stage(SPREAD_CHUNKS);
     let mut random = fastrand::Rng::with_seed(3);
     let mut ticks = 0;
     c.bench_function("tick/1000 walking clients", |b| {
@@ -74,9 +79,9 @@ fn walking(c: &mut Criterion) {
     });
 }
 
-/// The snapshots alone: each client walks among some fourteen others, all of them walking.
+/// The snapshots alone: each client walks among sixteen others and more, all of them walking.
 fn replicating(c: &mut Criterion) {
-    let mut stage = stage();
+    let mut stage = stage(DENSE_CHUNKS);
     let mut random = fastrand::Rng::with_seed(3);
     let began = Instant::now();
     let clock_ns = || began.elapsed().as_nanos() as u64;

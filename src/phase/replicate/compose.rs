@@ -9,7 +9,8 @@
 
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::snapshot::{
-    ENTITIES_PER_SNAPSHOT_MAX, Encoder, Head, OwnState, SnapshotEntity, changed_bits, entered_bits,
+    CHANGED_BITS_MAX, ENTERED_BITS_MAX, ENTITIES_PER_SNAPSHOT_MAX, Encoder, GONE_BITS, Head, OwnState,
+    SAME_BITS, SnapshotEntity, changed_bits, entered_bits,
 };
 
 use super::urgency::{Urgencies, distance_squared};
@@ -20,10 +21,6 @@ use crate::snapshots::{Lists, Sent, SentSnapshots, TOLD_INDEX_MAX, Told};
 
 /// Bits that a snapshot needs beside its entities: the head, the own mover, all doors, the ends of its lists.
 const FRAME_BITS: usize = 8 * 80;
-/// An entity of the baseline costs a bit even if nothing is said of it.
-const MENTION_BITS: usize = 1;
-/// That an entity is gone.
-const GONE_BITS: usize = 2;
 
 /// What there is to tell.
 pub struct Around<'t> {
@@ -64,6 +61,7 @@ pub(super) struct Change {
     /// The tick whose state it has; `None` if it knows nothing of the entity.
     pub as_of: Option<u64>,
     pub kind: Kind,
+    /// What telling it takes: at most so many, and exactly so many once [`Composer::count`] has run.
     pub bits: usize,
     /// Whether it is told now.
     pub told: bool,
@@ -99,7 +97,7 @@ impl Composer {
         let (base_tick, base_own, base_doors) =
             baseline.map_or((None, OwnState::default(), [0; 9]), |b| (Some(b.tick), b.own, b.open_doors));
         self.compare(around, baseline.map_or((&[], 0), |b| (&b.told, b.tick)));
-        let left_out = self.choose(around, session);
+        let left_out = self.choose(around, session, base_tick.unwrap_or(now));
         let head = Head {
             tick: now as u32,
             baseline: base_tick.map(|tick| tick as u32),
@@ -147,57 +145,76 @@ impl Composer {
         for told in told {
             let (index, as_of) = (told.index(), told.as_of(base_tick));
             while let Some(new) = here.next_if(|new| *new < index) {
-                self.changes.push(entered(around, new));
+                self.changes.push(Change::new(new, None, Kind::Entered));
             }
             let is_here = here.next_if(|other| *other == index).is_some();
-            let change = if is_here { known(around, index, as_of, base_tick) } else { None };
+            let change = if is_here { known(around, index, as_of) } else { None };
             match change {
                 Some(change) => self.changes.push(change),
                 None => {
-                    let kind = Kind::Gone;
-                    self.changes.push(Change {
-                        index,
-                        as_of: Some(as_of),
-                        kind,
-                        bits: GONE_BITS,
-                        told: true,
-                    });
+                    self.changes.push(Change::new(index, Some(as_of), Kind::Gone));
                     if is_here {
-                        self.changes.push(entered(around, index));
+                        self.changes.push(Change::new(index, None, Kind::Entered));
                     }
                 }
             }
         }
-        self.changes.extend(here.map(|index| entered(around, index)));
+        self.changes.extend(here.map(|index| Change::new(index, None, Kind::Entered)));
     }
 
     /// Decides what is told now, and how much is left out.
-    fn choose(&mut self, around: &Around<'_>, session: &Session) -> usize {
+    fn choose(&mut self, around: &Around<'_>, session: &Session, base_tick: u64) -> usize {
         let budget = (8 * around.rules.snapshot_bytes_max).saturating_sub(FRAME_BITS);
-        let cost: usize = self.changes.iter().map(|change| change.bits).sum();
-        if cost <= budget {
+        let fits = |changes: &[Change]| changes.iter().map(|change| change.bits).sum::<usize>() <= budget;
+        // Counting costs as much as writing. A few dozen fit whatever they are.
+        if !fits(&self.changes) {
+            self.count(around, base_tick);
+        }
+        if fits(&self.changes) {
             self.changes.iter_mut().for_each(|change| change.told = true);
             return 0;
         }
         self.urgencies.choose(around, session, &mut self.changes, budget)
     }
+
+    /// Counts the bits of each change.
+    fn count(&mut self, around: &Around<'_>, base_tick: u64) {
+        let age = (around.tick - base_tick) as u32;
+        for change in &mut self.changes {
+            let Some(now) = entity(around, change.index) else { continue };
+            let base =
+                change.as_of.and_then(|as_of| around.replicas.state_in(around.tick, as_of, change.index));
+            match (change.kind, base) {
+                (Kind::Changed, Some(base)) => {
+                    change.bits = changed_bits(around.rules.tick_rate_hz as u16, age, base, &now.state);
+                }
+                (Kind::Entered, _) => change.bits = entered_bits((around.own.cx, around.own.cz), &now),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Change {
+    fn new(index: u32, as_of: Option<u64>, kind: Kind) -> Change {
+        let (bits, told) = match kind {
+            Kind::Same => (SAME_BITS, true),
+            Kind::Gone => (GONE_BITS, true),
+            Kind::Changed => (CHANGED_BITS_MAX, false),
+            Kind::Entered => (ENTERED_BITS_MAX, false),
+        };
+        Change { index, as_of, kind, bits, told }
+    }
 }
 
 /// An entity that both know; `None` where what the client has is no longer known, or is another entity.
-fn known(around: &Around<'_>, index: u32, as_of: u64, base_tick: u64) -> Option<Change> {
+fn known(around: &Around<'_>, index: u32, as_of: u64) -> Option<Change> {
     let replica = around.replicas.get(index).filter(|replica| replica.born <= as_of)?;
     if replica.changed_in <= as_of {
-        return Some(Change { index, as_of: Some(as_of), kind: Kind::Same, bits: MENTION_BITS, told: true });
+        return Some(Change::new(index, Some(as_of), Kind::Same));
     }
-    let base = around.replicas.state_in(around.tick, as_of, index)?;
-    let age = around.tick - base_tick;
-    let bits = changed_bits(around.rules.tick_rate_hz as u16, age as u32, base, &replica.state);
-    Some(Change { index, as_of: Some(as_of), kind: Kind::Changed, bits, told: false })
-}
-
-fn entered(around: &Around<'_>, index: u32) -> Change {
-    let bits = entity(around, index).map_or(0, |e| entered_bits((around.own.cx, around.own.cz), &e));
-    Change { index, as_of: None, kind: Kind::Entered, bits, told: false }
+    let is_kept = around.replicas.state_in(around.tick, as_of, index).is_some();
+    is_kept.then(|| Change::new(index, Some(as_of), Kind::Changed))
 }
 
 fn entity(around: &Around<'_>, index: u32) -> Option<SnapshotEntity> {
