@@ -104,16 +104,23 @@ impl History {
         })
     }
 
-    /// How far the place that is shown is from where the player was at any time between these two.
+    /// How far the place that is shown is from the way that the player went between these two times: a tick is the
+    /// grain of the history, and a step of a stair is climbed in one.
     fn off(&self, who: usize, shown: Position, from_us: u64, to_us: u64) -> f64 {
         let between = self.ticks.iter().filter(|(at, _)| (from_us..=to_us).contains(at));
-        let places = between.filter_map(|(_, places)| places[who]);
-        places.map(|at| distance(at, shown)).fold(f64::INFINITY, f64::min)
+        let places: Vec<Position> = between.filter_map(|(_, places)| places[who]).collect();
+        places.windows(2).map(|leg| distance_to_leg(leg[0], leg[1], shown)).fold(f64::INFINITY, f64::min)
     }
 }
 
-fn distance(a: Position, b: Position) -> f64 {
-    ((a.x - b.x).powi(2) + (a.y - b.y).powi(2) + (a.z - b.z).powi(2)).sqrt()
+/// From a point to the nearest one between two others.
+fn distance_to_leg(from: Position, to: Position, point: Position) -> f64 {
+    let sub = |a: Position, b: Position| [a.x - b.x, a.y - b.y, a.z - b.z];
+    let dot = |a: [f64; 3], b: [f64; 3]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let (leg, way) = (sub(to, from), sub(point, from));
+    let along = (dot(way, leg) / dot(leg, leg).max(1e-9)).clamp(0.0, 1.0);
+    let rest: [f64; 3] = std::array::from_fn(|i| way[i] - along * leg[i]);
+    dot(rest, rest).sqrt()
 }
 
 /// What a client predicted for each of its inputs, until the server has taken it.

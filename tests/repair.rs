@@ -170,8 +170,8 @@ fn at_five_percent_in_bursts_a_chunk_takes_two_and_a_half_round_trips_at_most() 
     assert!(figures.p99_us() <= RTT_US * 5 / 2);
 }
 
-/// At a rate that does not depend on loss this is repair alone. Copa takes more than 10 % for congestion and closes
-/// its window, so that the chunk takes longer to leave.
+/// At a rate that does not depend on loss this is repair alone. Copa paces a chunk by what arrived of those before, so
+/// that it takes a tick or two longer to leave.
 #[test]
 fn at_twenty_percent_in_bursts_everything_arrives() {
     let bursts = Loss::bursts(20, 3);
@@ -182,7 +182,8 @@ fn at_twenty_percent_in_bursts_everything_arrives() {
     let seldom = playing_with(bursts, LARGE, 620, 30, Mode::Copa);
     seldom.print("the same with Copa, each ten seconds");
     assert!(fixed.p99_us() <= RTT_US * 3);
-    assert!(copa.p99_us().max(seldom.p99_us()) <= RTT_US * 6);
+    assert!(copa.p99_us() <= RTT_US * 7 / 2);
+    assert!(seldom.p99_us() <= RTT_US * 6);
 }
 
 #[test]

@@ -10,8 +10,13 @@ use super::EntityView;
 
 /// Samples that are kept: the longest delay at 120 ticks a second.
 const SAMPLES_MAX: usize = 32;
-/// An entity of which nothing new is heard goes on as it moved for so long, in seconds.
-pub(crate) const EXTRAPOLATED_S_MAX: f64 = 0.1;
+/// An entity of which nothing new is heard goes on as it moved, ever slower, and never further than it would have
+/// come in so many seconds: it may have turned.
+pub(crate) const EXTRAPOLATED_S_MAX: f64 = 0.025;
+/// One that fell behind so comes after on the way that it took, by so many seconds in each second ...
+const CATCH_UP_RATE: f64 = 0.1;
+/// ... from at most so far behind, in seconds. What is more is a correction.
+const BEHIND_S_MAX: f64 = 0.15;
 /// Who came so far from one sample to the next did not walk, in units ...
 pub(crate) const JUMP_UNITS: f64 = 64.0;
 /// ... unless it is so many times as fast.
@@ -49,8 +54,11 @@ pub(super) struct Track {
     samples: VecDeque<Sample>,
     /// What is shown besides, so that nothing jumps; it fades from then on.
     offset: [f64; 3],
-    offset_since: Instant,
     offset_s: f64,
+    /// How far it is behind what is shown of others, in seconds.
+    behind_s: f64,
+    /// Since when both shrink.
+    since: Instant,
 }
 
 /// How fast things go, and the moment that is shown.
@@ -111,6 +119,17 @@ impl Sample {
         length(self.velocity)
     }
 
+    /// How far it goes on from here, in seconds of its way, when nothing was heard of it for `since_s`. Who is in the
+    /// air waits: the floor may be near.
+    fn goes_on(&self, since_s: f64) -> f64 {
+        let is_in_air = self.velocity[1] != 0.0;
+        if is_in_air {
+            0.0
+        } else {
+            EXTRAPOLATED_S_MAX * (1.0 - (-since_s.max(0.0) / EXTRAPOLATED_S_MAX).exp())
+        }
+    }
+
     fn walking_speed(&self) -> f64 {
         self.velocity[0].hypot(self.velocity[2])
     }
@@ -132,8 +151,9 @@ impl Track {
             gone_at: None,
             samples: VecDeque::from([Sample::new(tick, entity)]),
             offset: [0.0; 3],
-            offset_since: now,
             offset_s: CORRECTION_S_MIN,
+            behind_s: 0.0,
+            since: now,
         }
     }
 
@@ -156,48 +176,73 @@ impl Track {
         let mut sample = Sample::new(tick, entity);
         self.told = tick;
         pace.limit(self.last(), &mut sample);
-        let beyond = (shown - self.last().tick as f64).max(0.0);
+        let last_tick = self.last().tick as f64;
+        let beyond = (shown - last_tick).max(0.0);
         let guessed = if self.moves() { beyond } else { 0.0 };
-        let went_on = beyond > 0.0;
+        let at = self.moment(now, shown, hz);
+        let went_on = at > last_tick;
         let before = went_on.then(|| self.place(now, shown, hz));
+        // How far along its way it is shown, as if it had not gone on ever slower.
+        let mut reached =
+            if self.moves() { last_tick + self.last().goes_on((at - last_tick) / hz) * hz } else { at };
         // Who stands is one long sample.
         let stands = |s: &Sample| Sample { tick, ..*s } == sample;
         let count = self.samples.len();
         if count >= 2 && stands(&self.samples[count - 1]) && stands(&self.samples[count - 2]) {
             self.samples[count - 1].tick = tick;
         } else {
-            self.depart(pace, &sample);
+            let departed = self.depart(pace, &sample);
             self.samples.push_back(sample);
-        }
-        let is_past = |samples: &VecDeque<Sample>| samples.get(1).is_some_and(|s| (s.tick as f64) <= shown);
-        while self.samples.len() > SAMPLES_MAX || is_past(&self.samples) && self.samples.len() > 2 {
-            self.samples.pop_front();
+            reached = departed.map_or(reached, |tick| tick as f64);
         }
         if let Some(before) = before {
-            self.offset = [0.0; 3];
-            let is_now = self.place(now, shown, hz);
-            let offset: [f64; 3] = std::array::from_fn(|i| before[i] - is_now[i]);
-            if length(offset) <= JUMP_UNITS {
-                (self.offset, self.offset_since) = (offset, now);
-                let slowly_s = length(offset) / (CORRECTION_SPEED * pace.walk_units_s).max(1.0);
-                self.offset_s = slowly_s.max(CORRECTION_S_MIN);
-            }
+            self.come_after(now, pace, reached, before);
+        }
+        let at = self.moment(now, shown, hz);
+        let is_past = |samples: &VecDeque<Sample>| samples.get(1).is_some_and(|s| (s.tick as f64) <= at);
+        while self.samples.len() > SAMPLES_MAX || is_past(&self.samples) && self.samples.len() > 2 {
+            self.samples.pop_front();
         }
         guessed
     }
 
-    /// While nothing moves, snapshots are rare. Who then begins to walk stood until shortly before.
-    fn depart(&mut self, pace: &Pace, next: &Sample) {
+    /// It is shown at `before`, where it was at the tick `reached` or near there, and goes on from there: on the way
+    /// that is now known.
+    fn come_after(&mut self, now: Instant, pace: &Pace, reached: f64, before: [f64; 3]) {
+        (self.offset, self.since) = ([0.0; 3], now);
+        self.behind_s = ((pace.shown - reached) / pace.hz).clamp(0.0, BEHIND_S_MAX);
+        let is_now = self.place(now, pace.shown, pace.hz);
+        let offset: [f64; 3] = std::array::from_fn(|i| before[i] - is_now[i]);
+        if length(offset) <= JUMP_UNITS {
+            self.offset = offset;
+            let slowly_s = length(offset) / (CORRECTION_SPEED * pace.walk_units_s).max(1.0);
+            self.offset_s = slowly_s.max(CORRECTION_S_MIN);
+        } else {
+            self.behind_s = 0.0;
+        }
+    }
+
+    /// The tick at which it is shown while others are at `shown`.
+    fn moment(&self, now: Instant, shown: f64, hz: f64) -> f64 {
+        let passed_s = now.since(self.since).as_us() as f64 / 1e6;
+        shown - (self.behind_s - passed_s * CATCH_UP_RATE).max(0.0) * hz
+    }
+
+    /// While nothing moves, snapshots are rare. Who then begins to walk stood until shortly before:
+    /// tells until when.
+    fn depart(&mut self, pace: &Pace, next: &Sample) -> Option<i64> {
         let last = *self.last();
         if self.moves() || next.told == last.told {
-            return;
+            return None;
         }
         let way = (next.told[0] - last.told[0]).hypot(next.told[2] - last.told[2]);
         let speed = next.walking_speed().max(pace.walk_units_s).max(1.0);
         let ticks = (way * pace.hz / speed).ceil().max(1.0) as i64;
-        if next.tick - last.tick > ticks {
-            self.samples.push_back(Sample { tick: next.tick - ticks, velocity: [0.0; 3], ..last });
+        let until = (next.tick - ticks).max(last.tick);
+        if until > last.tick {
+            self.samples.push_back(Sample { tick: until, velocity: [0.0; 3], ..last });
         }
+        Some(until)
     }
 
     /// The samples before and after what is shown; the same one twice at the ends.
@@ -208,10 +253,11 @@ impl Track {
     }
 
     fn place(&self, now: Instant, shown: f64, hz: f64) -> [f64; 3] {
-        let passed_s = now.since(self.offset_since).as_us() as f64 / 1e6;
+        let passed_s = now.since(self.since).as_us() as f64 / 1e6;
         let left = (1.0 - passed_s / self.offset_s).max(0.0);
-        let mut place = between(self.around(shown), shown, hz);
-        if shown > self.last().tick as f64 && !self.moves() {
+        let at = self.moment(now, shown, hz);
+        let mut place = between(self.around(at), at, hz);
+        if at > self.last().tick as f64 && !self.moves() {
             place = self.last().place;
         }
         std::array::from_fn(|i| place[i] + self.offset[i] * left)
@@ -219,9 +265,10 @@ impl Track {
 
     /// The entity as it is to be shown.
     pub fn view(&self, now: Instant, shown: f64, hz: f64) -> EntityView {
-        let (from, to) = self.around(shown);
+        let at = self.moment(now, shown, hz);
+        let (from, to) = self.around(at);
         let along = if to.tick > from.tick && !jumps(from, to, hz) {
-            ((shown - from.tick as f64) / (to.tick - from.tick) as f64).clamp(0.0, 1.0)
+            ((at - from.tick as f64) / (to.tick - from.tick) as f64).clamp(0.0, 1.0)
         } else {
             0.0
         };
@@ -251,7 +298,7 @@ fn jumps(from: &Sample, to: &Sample, hz: f64) -> bool {
 fn between((from, to): (&Sample, &Sample), shown: f64, hz: f64) -> [f64; 3] {
     let since_s = (shown - from.tick as f64) / hz;
     if from.tick == to.tick {
-        let on_s = since_s.clamp(0.0, EXTRAPOLATED_S_MAX);
+        let on_s = from.goes_on(since_s);
         return std::array::from_fn(|i| from.place[i] + from.velocity[i] * on_s);
     }
     if jumps(from, to, hz) {

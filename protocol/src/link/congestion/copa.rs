@@ -20,7 +20,8 @@
 //! - Copa takes a queue that is never empty for somebody else's and then competes: its target grows, and shrinks on
 //!   loss. Jitter and slow lines look the same, so the window is first closed to what the path holds without a
 //!   queue: if the queue goes as far as ours should, it was ours. That also shows every flow the empty path.
-//! - Loss alone acts only above 10 %, loss with a full queue always.
+//! - Loss alone acts only above 10 %, and on a short burst only down to the first window: a line that loses as much
+//!   whatever is sent would close it for nothing. Loss with a full queue acts always.
 
 use super::controller::{AckSample, Controller, LossSample};
 use super::filter::{Recent, RoundsMax, WindowedMin};
@@ -404,9 +405,15 @@ impl Copa {
         if lost == 0 {
             return;
         }
+        let is_burst = ack.now.since(self.limited_since) < DRAIN_FROM;
         if self.loss.exceeds(LOSS_MAX_PERMILLE) {
-            self.window = self.window * 7 / 10;
             self.loss = LossMeter::default();
+            if is_burst && queue_us < LOSS_QUEUE_MIN.as_us() {
+                self.window = (self.window * 7 / 10).max(INITIAL_WINDOW_BYTES.min(self.window));
+                self.answered_until = ack.now;
+                return;
+            }
+            self.window = self.window * 7 / 10;
         } else if queue_us >= LOSS_QUEUE_MIN.as_us() {
             match self.phase {
                 Phase::Competing => self.target_packets = (self.target_packets * 7 / 10).max(TARGET_PACKETS),

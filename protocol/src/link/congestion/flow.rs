@@ -10,6 +10,8 @@ use crate::time::{Duration, Instant};
 
 /// Without any acknowledgement for so many probe timeouts the line is taken for dead.
 const SILENCE_PROBE_TIMEOUTS: u64 = 2;
+/// With twice so much loss, of a thousand, a silence has to last twice as long, with thrice as much thrice.
+const SILENCE_LOSS_PERMILLE: u64 = 50;
 
 /// What is known of a flow, to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,7 +190,9 @@ impl Flow {
                 is_limited: self.limited_until.is_some_and(|at| at >= batch.newest_sent_at),
             });
         } else if in_flight_bytes > 0 && !self.silent {
-            let wait = probe_timeout.scaled(SILENCE_PROBE_TIMEOUTS, 1);
+            // Where much is lost anyway, a silence says less.
+            let patience = (u64::from(self.packet_loss.permille()) / SILENCE_LOSS_PERMILLE).max(1);
+            let wait = probe_timeout.scaled(SILENCE_PROBE_TIMEOUTS * patience, 1);
             if now.since(self.heard_at) >= wait {
                 self.start_again(now, in_flight_bytes);
             }
