@@ -15,6 +15,9 @@ mod fetch;
 mod health;
 mod http;
 mod routes;
+mod table;
+mod text;
 
-pub use fetch::{FetchError, ask_for_trace, fetch_state};
+pub use fetch::{FetchError, ask, ask_for_trace, fetch_state};
 pub use http::{BoundMetrics, RunningMetrics};
+pub use table::{Kind, Metric, TABLE, table_markdown};

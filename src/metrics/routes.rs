@@ -8,7 +8,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, 
 use hyper::{Method, Response, StatusCode, Uri};
 use ninefold_protocol::time::Instant;
 
-use super::health;
+use super::{health, text};
 use crate::telemetry::{Asked, Live, RECENT_TICKS_MAX};
 
 /// Clients that one document lists at most.
@@ -16,6 +16,7 @@ const CLIENTS_LISTED_MAX: usize = 4_096;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const INDEX: &str = "ninefold\n\n\
     GET  /metrics   figures for Prometheus\n\
@@ -56,6 +57,10 @@ impl Source {
             "/state" => match asked(uri.query().unwrap_or_default()) {
                 Ok(asked) => self.state(now, &asked),
                 Err(why) => text(StatusCode::BAD_REQUEST, format!("{why}\n")),
+            },
+            "/metrics" => match text::page(&self.live, now, self.refused.load(Ordering::Relaxed)) {
+                Ok(page) => answer(StatusCode::OK, OPEN_METRICS, page),
+                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
             },
             "/healthz" => verdict(health::healthy(&self.live, now)),
             "/readyz" => verdict(health::ready(&self.live, now)),

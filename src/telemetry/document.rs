@@ -37,7 +37,11 @@ impl Default for Asked {
 impl Live {
     /// The whole state at `now`, the server's own time. Takes a few milliseconds: not for the tick's thread.
     pub fn state(&self, now: Instant, asked: &Asked) -> State {
-        let book = self.book();
+        self.state_of(&self.book(), now, asked)
+    }
+
+    /// The same from a copy of the book.
+    pub fn state_of(&self, book: &Book, now: Instant, asked: &Asked) -> State {
         let udp = self.udp.read().map(|(_, shown)| shown).unwrap_or_default();
         let quic = self.quic.read().map(|(_, report)| report);
         let facts = &book.facts;
@@ -45,15 +49,15 @@ impl Live {
         let (asked_for, written, last) = self.recorder.told();
         State {
             version: STATE_VERSION,
-            server: server(now, &book, &udp, quic.as_ref()),
-            ticks: ticks(now, &book, asked),
-            clients: clients(&book, asked),
-            chunks: chunks(&book),
-            frames: frames(&book),
-            queues: queues(&book, &udp),
+            server: server(now, book, &udp, quic.as_ref()),
+            ticks: ticks(now, book, asked),
+            clients: clients(book, asked),
+            chunks: chunks(book),
+            frames: frames(book),
+            queues: queues(book, &udp),
             sockets: sockets(&udp, quic.as_ref()),
             drops: drops(&all),
-            memory: memory(&book),
+            memory: memory(book),
             counters: by_part(&all),
             recorder: RecorderState { present: self.recorder.is_present(), asked: asked_for, written, last },
         }

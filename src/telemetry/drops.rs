@@ -22,6 +22,9 @@ pub enum Part {
 }
 
 impl Part {
+    /// All of them.
+    pub const ALL: [Part; 5] = [Part::Tick, Part::Chunks, Part::Connection, Part::Udp, Part::Quic];
+
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -160,7 +163,7 @@ mod tests {
         let quic = QuicReport::default();
         let all =
             counters(&Counters::default(), &ChunkCounters::default(), &UdpShown::default(), Some(&quic));
-        for part in [Part::Tick, Part::Chunks, Part::Connection, Part::Udp, Part::Quic] {
+        for part in Part::ALL {
             let has = |name: &str| all.iter().any(|(of, counter, _)| *of == part && *counter == name);
             let unknown: Vec<_> = part.drops().iter().filter(|name| !has(name)).collect();
             assert!(unknown.is_empty(), "{part:?} has no counters {unknown:?}");

@@ -43,7 +43,7 @@ impl Default for Histogram {
 impl Histogram {
     /// Takes a value in nanoseconds, or of whatever else this is a histogram of.
     pub fn record_ns(&mut self, ns: u64) {
-        self.counts.saturating_record(ns.clamp(1, VALUE_MAX_NS));
+        self.counts.saturating_record(ns.min(VALUE_MAX_NS));
         self.sum = self.sum.saturating_add(ns);
     }
 
