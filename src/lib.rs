@@ -24,4 +24,5 @@ pub mod snapshots;
 pub mod summary;
 pub mod telemetry;
 pub mod tick;
+pub mod top;
 pub mod view;

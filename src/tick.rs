@@ -37,6 +37,7 @@ pub struct Tick<W: Workshop> {
     departed: Vec<Session>,
     plan: Plan,
     composer: Composer,
+    is_profiled: bool,
     /// The clients whose turn it was to be looked at.
     surveyed: Vec<(usize, Option<ClientRow>)>,
 }
@@ -55,6 +56,7 @@ impl<W: Workshop> Tick<W> {
             departed: Vec::new(),
             plan: Plan::default(),
             composer: Composer::default(),
+            is_profiled: true,
             surveyed: Vec::new(),
         }
     }
@@ -65,7 +67,7 @@ impl<W: Workshop> Tick<W> {
         self.number += 1;
         let tick = self.number;
         let mut lap = Lap::start(clock_ns);
-        let turns = TurnClock::new(tick, clock_ns);
+        let turns = if self.is_profiled { TurnClock::new(tick, clock_ns) } else { TurnClock::off(clock_ns) };
         plan.clear();
 
         phase::ingress(now, tick, rules, turns, &mut carrier.arrivals, sessions, departed, counters);
@@ -86,7 +88,9 @@ impl<W: Workshop> Tick<W> {
         if tick.is_multiple_of(SWEEP_TICKS) {
             replicas.sweep(tick, SWEEP_TICKS);
         }
-        survey(tick, sessions, &mut self.surveyed);
+        if self.is_profiled {
+            survey(tick, sessions, &mut self.surveyed);
+        }
         lap.end(Phase::Egress);
         lap.times
     }
@@ -104,6 +108,12 @@ impl<W: Workshop> Tick<W> {
     /// All clients, in the order of their slots.
     pub fn sessions(&self) -> impl Iterator<Item = &Session> {
         self.sessions.iter()
+    }
+
+    /// Whether clients are timed and frames counted; they are, unless somebody measures what that costs. Phases are
+    /// timed in any case.
+    pub fn profile(&mut self, is_profiled: bool) {
+        self.is_profiled = is_profiled;
     }
 
     /// The clients whose turn to be looked at the last tick was, by slot; `None` where there is nobody.

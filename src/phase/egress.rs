@@ -33,9 +33,9 @@ pub fn egress(
         let connection = session.connection;
         let began = turns.start(planned.slot);
         let snapshot = &plan.snapshots[planned.snapshot.clone()];
-        send_control(now, tick, session, snapshot, departures, counters);
+        send_control((now, tick), turns, session, snapshot, departures, counters);
         for pick in &plan.picks[planned.picks.clone()] {
-            send_fragment(now, session, *pick, departures, counters);
+            send_fragment(now, turns, session, *pick, departures, counters);
         }
         turns.stop(began, &mut session.cost);
         if session.has_left(now) && departures.push(Departure::Disconnect(connection), &[]).is_ok() {
@@ -47,8 +47,8 @@ pub fn egress(
 
 /// Acknowledgements, reliable messages, the snapshot and events: they leave at once, whatever the line's rate.
 fn send_control(
-    now: Instant,
-    tick: u64,
+    (now, tick): (Instant, u64),
+    turns: TurnClock<'_>,
     session: &mut Session,
     mut snapshot: &[u8],
     departures: &mut Departures,
@@ -80,14 +80,17 @@ fn send_control(
         });
         let Some(built) = packet.finish() else { return };
         let departure = Departure::Packet { connection: session.connection, at: now, tail: Bytes::new() };
-        session.cost.bytes_out += built.head_bytes as u64;
-        counters.frames.sent.packet(&buffer[..built.head_bytes]);
+        if turns.is_on() {
+            session.cost.bytes_out += built.head_bytes as u64;
+            counters.frames.sent.packet(&buffer[..built.head_bytes]);
+        }
         hand_over(departure, &buffer[..built.head_bytes], 0, departures, counters);
     }
 }
 
 fn send_fragment(
     now: Instant,
+    turns: TurnClock<'_>,
     session: &mut Session,
     pick: Pick,
     departures: &mut Departures,
@@ -108,9 +111,11 @@ fn send_fragment(
     packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), tail.len()).token(Receipt::Fragment(token));
     let built = packet.finish().expect("it has a fragment in it");
     let departure = Departure::Packet { connection: session.connection, at, tail };
-    let packet_bytes = built.head_bytes + built.tail_bytes;
-    session.cost.bytes_out += packet_bytes as u64;
-    counters.frames.sent.fragment_packet(packet_bytes, body_bytes);
+    if turns.is_on() {
+        let packet_bytes = built.head_bytes + built.tail_bytes;
+        session.cost.bytes_out += packet_bytes as u64;
+        counters.frames.sent.fragment_packet(packet_bytes, body_bytes);
+    }
     hand_over(departure, &buffer[..built.head_bytes], built.tail_bytes, departures, counters);
 }
 

@@ -42,7 +42,7 @@ pub fn ingress(
                 let came = Came { connection, at, packet };
                 let slot = connection.slot as usize;
                 let began = turns.start(slot);
-                packet_arrived(now, tick, rules, came, sessions, counters);
+                packet_arrived((now, tick), rules, turns, came, sessions, counters);
                 if let Some(session) = sessions.in_slot(slot) {
                     turns.stop(began, &mut session.cost);
                 }
@@ -78,9 +78,9 @@ struct Came<'p> {
 }
 
 fn packet_arrived(
-    now: Instant,
-    tick: u64,
+    (now, tick): (Instant, u64),
     rules: &Rules,
+    turns: TurnClock<'_>,
     came: Came<'_>,
     sessions: &mut Sessions,
     counters: &mut Counters,
@@ -91,7 +91,9 @@ fn packet_arrived(
         counters.arrivals_stale += 1;
         return;
     };
-    session.cost.arrived(came.packet, &mut counters.frames.arrived);
+    if turns.is_on() {
+        session.cost.arrived(came.packet, &mut counters.frames.arrived);
+    }
     session.packets_this_tick += 1;
     if session.packets_this_tick > PACKETS_PER_TICK_MAX {
         counters.packets_over_limit += 1;

@@ -32,7 +32,8 @@ pub struct ClientCost {
 #[derive(Clone, Copy)]
 pub struct TurnClock<'c> {
     clock_ns: &'c dyn Fn() -> u64,
-    turn: u64,
+    /// `None` where nobody is timed.
+    turn: Option<u64>,
 }
 
 /// When work for a client began, if it is timed.
@@ -55,12 +56,22 @@ impl std::fmt::Debug for TurnClock<'_> {
 impl<'c> TurnClock<'c> {
     /// The clock of a tick.
     pub fn new(tick: u64, clock_ns: &'c dyn Fn() -> u64) -> Self {
-        TurnClock { clock_ns, turn: tick % CLIENT_TURN_TICKS }
+        TurnClock { clock_ns, turn: Some(tick % CLIENT_TURN_TICKS) }
+    }
+
+    /// A clock that times nobody, to measure what timing costs.
+    pub fn off(clock_ns: &'c dyn Fn() -> u64) -> Self {
+        TurnClock { clock_ns, turn: None }
+    }
+
+    /// Whether anybody is timed.
+    pub fn is_on(&self) -> bool {
+        self.turn.is_some()
     }
 
     /// Work for the client of this slot begins.
     pub fn start(&self, slot: usize) -> Began {
-        let is_turn = (slot as u64 + self.turn).is_multiple_of(CLIENT_TURN_TICKS);
+        let is_turn = self.turn.is_some_and(|turn| (slot as u64 + turn).is_multiple_of(CLIENT_TURN_TICKS));
         Began(is_turn.then(|| (self.clock_ns)()))
     }
 
