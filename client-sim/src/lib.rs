@@ -10,6 +10,7 @@ pub mod capture;
 pub mod demo;
 pub mod line;
 mod member;
+pub mod outcome;
 mod quic;
 pub mod report;
 pub mod scenario;
