@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod player;
 mod quic;
 pub mod report;
+pub mod run;
 pub mod scenario;
 pub mod swarm;
 mod udp;

@@ -191,6 +191,8 @@ pub struct Tally {
     pub second: SecondTally,
     /// How late the generator's own ticks began.
     pub late: Recorder,
+    /// CPU time that the thread took, nanoseconds.
+    pub cpu_ns: u64,
     /// Why sessions ended that were not meant to.
     pub ends: BTreeMap<String, u64>,
     /// Content hash of every chunk that a client received.
@@ -212,6 +214,7 @@ impl Tally {
             own.counts.add(&other.counts);
         }
         self.late.merge(&other.late);
+        self.cpu_ns += other.cpu_ns;
         for (reason, times) in &other.ends {
             *self.ends.entry(reason.clone()).or_default() += times;
         }
