@@ -5,12 +5,15 @@
 //! on it, over a [`mod@line`] that is emulated if one asks for it, and judges the [`report`].
 #![forbid(unsafe_code)]
 
+pub mod behaviour;
 pub mod capture;
 pub mod demo;
 pub mod line;
 mod member;
+pub mod outcome;
 mod quic;
 pub mod report;
+pub mod scenario;
 pub mod swarm;
 mod udp;
 pub mod walker;
