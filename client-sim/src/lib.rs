@@ -11,6 +11,7 @@ pub mod demo;
 pub mod line;
 mod member;
 pub mod outcome;
+pub mod pages;
 mod quic;
 pub mod report;
 pub mod scenario;
