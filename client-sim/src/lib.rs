@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod behaviour;
+pub mod capacity;
 pub mod capture;
 pub mod demo;
+pub mod junit;
 pub mod line;
 mod member;
 pub mod outcome;

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn every_figure_that_is_better_when_larger_is_one_that_exists() {
-        let more: Vec<_> = METRICS.iter().filter(|m| better(m.name) == Better::More).map(|m| m.name).collect();
+        let more: Vec<_> =
+            METRICS.iter().filter(|m| better(m.name) == Better::More).map(|m| m.name).collect();
         assert_eq!(more, ["edge", "snapshots_on_time", "crossings_with_chunk"]);
     }
 }

@@ -174,7 +174,9 @@ mod tests {
         assert_eq!((x[0], y[0]), (0.0, Some(1.0)));
         let at = x.iter().position(|q| *q >= 0.5).unwrap();
         assert!((48_000.0..=53_000.0).contains(&y[at].unwrap()), "{:?}", y[at]);
-        assert!((99_900.0..=100_100.0).contains(&y.last().unwrap().unwrap()) && *x.last().unwrap() > 0.999_99);
+        assert!(
+            (99_900.0..=100_100.0).contains(&y.last().unwrap().unwrap()) && *x.last().unwrap() > 0.999_99
+        );
     }
 
     #[test]
@@ -189,7 +191,10 @@ mod tests {
 
     #[test]
     fn five_digits_are_kept() {
-        assert_eq!([0.0, 123_456.7, 0.001_234_567, -99.999_99].map(rounded), [0.0, 123_460.0, 0.001_234_6, -100.0]);
+        assert_eq!(
+            [0.0, 123_456.7, 0.001_234_567, -99.999_99].map(rounded),
+            [0.0, 123_460.0, 0.001_234_6, -100.0]
+        );
         assert_eq!(rounded(f64::NAN), 0.0);
     }
 }

@@ -77,18 +77,16 @@ const TRACKS: &[Track] = &[
         &[line("p50", |s| s.tick_p50_us), line("p99", |s| s.tick_p99_us), faint("max", |s| s.tick_max_us)],
     )
     .of("tick"),
-    track(
-        "Seconds to the edge",
-        "the least of all clients",
-        Unit::Time,
-        &[line("min", |s| s.edge_min_us)],
-    )
-    .of("edge"),
+    track("Seconds to the edge", "the least of all clients", Unit::Time, &[line("min", |s| s.edge_min_us)])
+        .of("edge"),
     track(
         "Crossings",
         "of chunk borders",
         Unit::Count,
-        &[faint("all", |s| count(s.crossings)), line("chunk not there", |s| count(s.crossings_without_chunk))],
+        &[
+            faint("all", |s| count(s.crossings)),
+            line("chunk not there", |s| count(s.crossings_without_chunk)),
+        ],
     ),
     track(
         "Traffic",
@@ -97,12 +95,7 @@ const TRACKS: &[Track] = &[
         &[line("down", |s| count(s.bytes_down)), line("up", |s| count(s.bytes_up))],
     ),
     track("Chunks received", "", Unit::Count, &[line("chunks", |s| count(s.chunks))]),
-    track(
-        "Loss",
-        "of packets",
-        Unit::Share,
-        &[line("down", |s| s.loss_down), line("up", |s| s.loss_up)],
-    ),
+    track("Loss", "of packets", Unit::Share, &[line("down", |s| s.loss_down), line("up", |s| s.loss_up)]),
     track("Round trip", "", Unit::Time, &[line("p50", |s| s.rtt_p50_us)]).of("rtt"),
     track("Corrections", "of predictions", Unit::Count, &[line("corrections", |s| count(s.corrections))]),
     track(
@@ -111,14 +104,24 @@ const TRACKS: &[Track] = &[
         Unit::Count,
         &[line("came to play", |s| count(s.joined)), line("lost", |s| count(s.lost))],
     ),
-    track("Overruns", "ticks beyond their period", Unit::Count, &[line("overruns", |s| s.overruns.map(|n| n as f64))]),
+    track(
+        "Overruns",
+        "ticks beyond their period",
+        Unit::Count,
+        &[line("overruns", |s| s.overruns.map(|n| n as f64))],
+    ),
     track(
         "Generator late",
         "how late its own ticks began",
         Unit::Time,
         &[line("p99", |s| s.generator_late_p99_us)],
     ),
-    track("Generator CPU", "its busiest thread, of a core", Unit::Share, &[line("core", |s| s.generator_cpu)]),
+    track(
+        "Generator CPU",
+        "its busiest thread, of a core",
+        Unit::Share,
+        &[line("core", |s| s.generator_cpu)],
+    ),
 ];
 
 /// What happened each second, of one run or of two over each other.
@@ -163,7 +166,9 @@ fn lines<'t>(
 pub(super) fn spreads(runs: &[Run<'_>]) -> Vec<Plot> {
     let plot = |metric: &Metric| {
         let own: Vec<(usize, &Run<'_>, &Spread)> = (runs.iter().enumerate())
-            .filter_map(|(n, run)| Some((n, run, run.outcome.spreads.get(metric.name).filter(|s| s.count > 0)?)))
+            .filter_map(|(n, run)| {
+                Some((n, run, run.outcome.spreads.get(metric.name).filter(|s| s.count > 0)?))
+            })
             .collect();
         let mut series: Vec<Series> = own
             .iter()

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::outcome::{
-    Audit, FaultFacts, FrameBytes, GroupOutcome, LineFacts, Outcome, PhaseTable, Recorder, Second, ServerTable, Spread,
-    StageFacts, Verdict,
+    Audit, FaultFacts, FrameBytes, GroupOutcome, LineFacts, Outcome, PhaseTable, Recorder, Second,
+    ServerTable, Spread, StageFacts, Verdict,
 };
 use crate::scenario::{METRICS, Unit};
 
@@ -31,9 +31,8 @@ pub(crate) fn sample(seed: u64, slower: f64) -> Outcome {
     outcome.run.began_unix_s = 1_795_284_000;
     outcome.run.command = vec!["ninefold-sim".into(), "run".into(), "scenarios/bad-links.toml".into()];
     let stages = [("ramp", 0.0, 10.0), ("hold", 10.0, 50.0), ("drain", 50.0, 60.0)];
-    outcome.scenario.stages = stages
-        .map(|(kind, from_s, to_s)| StageFacts { kind: kind.into(), from_s, to_s, target: 1.0 })
-        .into();
+    outcome.scenario.stages =
+        stages.map(|(kind, from_s, to_s)| StageFacts { kind: kind.into(), from_s, to_s, target: 1.0 }).into();
     outcome.scenario.faults = vec![FaultFacts { at_s: 32.0, kind: "outage".into(), group: None, for_s: 2.0 }];
     for metric in METRICS {
         let middle = match metric.unit {
@@ -63,15 +62,26 @@ pub(crate) fn sample(seed: u64, slower: f64) -> Outcome {
         });
     }
     outcome.series = (0..60).map(|at_s| second(&mut random, at_s, slower)).collect();
-    for (name, down, up) in [("fragment", 41_000_000, 0), ("snapshot", 22_300_000, 0), ("inputs", 0, 14_500_000), ("other", 9_000_000, 6_100_000)] {
+    for (name, down, up) in [
+        ("fragment", 41_000_000, 0),
+        ("snapshot", 22_300_000, 0),
+        ("inputs", 0, 14_500_000),
+        ("other", 9_000_000, 6_100_000),
+    ] {
         outcome.frames.push(FrameBytes { name: name.into(), down, up });
     }
-    let line = LineFacts { group: "walkers".into(), line: "wifi".into(), down: [90, 80, 5, 3, 2, 0], up: [70, 69, 1, 0, 0, 0] };
+    let line = LineFacts {
+        group: "walkers".into(),
+        line: "wifi".into(),
+        down: [90, 80, 5, 3, 2, 0],
+        up: [70, 69, 1, 0, 0, 0],
+    };
     outcome.lines.push(line);
     outcome.server = Some(server_table(&mut random, slower));
     outcome.audit.check("late_p99", Unit::Time, Some(1_200.0), 8_000.0, "how late clients' ticks began");
     outcome.audit.check("socket_drops", Unit::Share, None, 0.0001, "datagrams that sockets dropped");
-    let objectives = ["tick_p99 < 20ms", "input_state_p99 < 90ms", "crossings_without_chunk == 0", "join_p99 < 3s"];
+    let objectives =
+        ["tick_p99 < 20ms", "input_state_p99 < 90ms", "crossings_without_chunk == 0", "join_p99 < 3s"];
     outcome.judge(&objectives.map(|text| text.parse().unwrap()));
     outcome
 }
@@ -109,7 +119,13 @@ fn second(random: &mut fastrand::Rng, at_s: u64, slower: f64) -> Second {
 }
 
 fn server_table(random: &mut fastrand::Rng, slower: f64) -> ServerTable {
-    let phases = [("ingress", 300.0), ("simulate", 500.0), ("interest", 90.0), ("replicate", 1_500.0), ("stream", 380.0)];
+    let phases = [
+        ("ingress", 300.0),
+        ("simulate", 500.0),
+        ("interest", 90.0),
+        ("replicate", 1_500.0),
+        ("stream", 380.0),
+    ];
     let phases = phases
         .map(|(name, us)| PhaseTable { name: name.into(), time_us: spread(random, us * slower, 3_000) })
         .into();
@@ -133,13 +149,29 @@ fn one(outcome: &Outcome) -> String {
 }
 
 fn two(before: &Outcome, now: &Outcome) -> String {
-    report(&[Run { label: "before.json".into(), outcome: before }, Run { label: "after.json".into(), outcome: now }])
+    report(&[
+        Run { label: "before.json".into(), outcome: before },
+        Run { label: "after.json".into(), outcome: now },
+    ])
 }
 
 #[test]
 fn a_page_loads_nothing_from_anywhere() {
     for page in [one(&sample(1, 1.0)), two(&sample(1, 1.0), &sample(2, 1.3))] {
-        for way in ["src=", "href=\"http", "url(h", "url('", "url(\"", "@import", "<link", "<iframe", "<img", "fetch(", "XMLHttp", "import("] {
+        for way in [
+            "src=",
+            "href=\"http",
+            "url(h",
+            "url('",
+            "url(\"",
+            "@import",
+            "<link",
+            "<iframe",
+            "<img",
+            "fetch(",
+            "XMLHttp",
+            "import(",
+        ] {
             assert!(!page.contains(way), "{way}");
         }
         // The name of a namespace is no address that is asked.
@@ -169,7 +201,10 @@ fn hostile_names_stay_text() {
     let server = outcome.server.as_mut().unwrap();
     server.counters.insert(hostile.into(), 1);
     server.phases[0].name = hostile.into();
-    let page = report(&[Run { label: hostile.into(), outcome: &outcome }, Run { label: hostile.into(), outcome: &outcome }]);
+    let page = report(&[
+        Run { label: hostile.into(), outcome: &outcome },
+        Run { label: hostile.into(), outcome: &outcome },
+    ]);
     assert!(!page.contains("<img") && !page.contains("<script>alert"));
     // The data, and the page's own script.
     assert_eq!((page.matches("<script").count(), page.matches("</script>").count()), (2, 2));
@@ -188,8 +223,14 @@ fn the_data_of_a_page_are_those_of_its_plots() {
         assert!(titles.contains(&title), "{title} of {titles:?}");
     }
     let tick = &plots[titles.iter().position(|t| *t == "Server tick").unwrap()];
-    assert_eq!((tick["series"].as_array().unwrap().len(), tick["limit"]["value"].as_f64()), (3, Some(20_000.0)));
-    assert_eq!((tick["bands"].as_array().unwrap().len(), tick["marks"][0]["label"].as_str()), (3, Some("outage")));
+    assert_eq!(
+        (tick["series"].as_array().unwrap().len(), tick["limit"]["value"].as_f64()),
+        (3, Some(20_000.0))
+    );
+    assert_eq!(
+        (tick["bands"].as_array().unwrap().len(), tick["marks"][0]["label"].as_str()),
+        (3, Some("outage"))
+    );
     assert!(page.len() < 600_000, "{} bytes", page.len());
 }
 
@@ -202,7 +243,11 @@ fn two_runs_say_which_objective_changed() {
         outcome.judge(&["tick_p99 < 20ms".parse().unwrap(), "tick_p50 < 1s".parse().unwrap()]);
     }
     let page = two(&before, &now);
-    assert!(page.contains("1 of 2 came out differently") && page.contains("newly missed") && page.contains("+500.0 %"));
+    assert!(
+        page.contains("1 of 2 came out differently")
+            && page.contains("newly missed")
+            && page.contains("+500.0 %")
+    );
     assert!(two(&now, &before).contains("now met"));
     assert_eq!((before.verdict, now.verdict), (Verdict::Passed, Verdict::Missed));
 }

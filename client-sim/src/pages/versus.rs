@@ -41,7 +41,8 @@ fn met(judged: Option<&Judged>) -> Markup {
 fn gauge(judged: &Judged) -> Markup {
     let objective = judged.objective.parse::<Objective>().ok();
     let is_ceiling = objective.is_some_and(|o| matches!(o.op, Op::Less | Op::AtMost));
-    let Some(part) = judged.value.filter(|_| is_ceiling && judged.limit > 0.0).map(|v| v / judged.limit) else {
+    let Some(part) = judged.value.filter(|_| is_ceiling && judged.limit > 0.0).map(|v| v / judged.limit)
+    else {
         return html! {};
     };
     let width = format!("width:{:.1}%", part.clamp(0.0, 1.0) * 100.0);
@@ -80,7 +81,8 @@ pub(super) fn objectives(runs: &[Run<'_>]) -> Markup {
         }
     };
     let changes = asked.iter().filter(|text| {
-        let met: Vec<_> = runs.iter().map(|run| of(run, text).map(|n| run.outcome.objectives[n].met)).collect();
+        let met: Vec<_> =
+            runs.iter().map(|run| of(run, text).map(|n| run.outcome.objectives[n].met)).collect();
         met.windows(2).any(|pair| pair[0] != pair[1])
     });
     let changes = changes.count();
@@ -120,8 +122,9 @@ fn change(before: Option<&Judged>, now: Option<&Judged>) -> Markup {
 /// Quantiles of every spread.
 pub(super) fn spread_table(runs: &[Run<'_>]) -> Markup {
     let known = METRICS.iter().filter(|m| m.is_spread);
-    let rows: Vec<&Metric> =
-        known.filter(|m| runs.iter().any(|r| r.outcome.spreads.get(m.name).is_some_and(|s| s.count > 0))).collect();
+    let rows: Vec<&Metric> = known
+        .filter(|m| runs.iter().any(|r| r.outcome.spreads.get(m.name).is_some_and(|s| s.count > 0)))
+        .collect();
     let empty = Spread::default();
     let of = |run: &Run<'_>, metric: &Metric, quantile: &str| {
         value_of(run.outcome.spreads.get(metric.name).unwrap_or(&empty), quantile)
@@ -226,7 +229,8 @@ pub(super) fn groups(runs: &[Run<'_>]) -> Markup {
 
 /// Bytes by type of frame.
 pub(super) fn frames(runs: &[Run<'_>]) -> Markup {
-    let most = runs.iter().flat_map(|run| &run.outcome.frames).map(|f| f.down.max(f.up)).max().unwrap_or(0).max(1);
+    let most =
+        runs.iter().flat_map(|run| &run.outcome.frames).map(|f| f.down.max(f.up)).max().unwrap_or(0).max(1);
     let bar = |bytes: u64| format!("width:{:.2}%", bytes as f64 / most as f64 * 100.0);
     let names: BTreeSet<&String> = runs.iter().flat_map(|r| &r.outcome.frames).map(|f| &f.name).collect();
     let of = |run: &Run<'_>, name: &str| {
@@ -331,7 +335,8 @@ pub(super) fn audit(runs: &[Run<'_>]) -> Markup {
 
 /// The server's counters, for whoever looks for one.
 pub(super) fn counters(runs: &[Run<'_>]) -> Markup {
-    let of = |outcome: &Outcome, name: &str| outcome.server.as_ref().and_then(|s| s.counters.get(name)).copied();
+    let of =
+        |outcome: &Outcome, name: &str| outcome.server.as_ref().and_then(|s| s.counters.get(name)).copied();
     let names: BTreeSet<&String> =
         runs.iter().filter_map(|run| run.outcome.server.as_ref()).flat_map(|s| s.counters.keys()).collect();
     html! { @if !names.is_empty() {
