@@ -156,7 +156,7 @@ impl Search {
     /// What to do next.
     pub fn next(&mut self) -> Next {
         if self.runs >= RUNS_MAX {
-            return Next::Done(self.answer(self.best(), false));
+            return Next::Done(self.answer_so_far());
         }
         if self.edge.is_none() {
             match self.approach() {
@@ -165,6 +165,11 @@ impl Search {
             }
         }
         self.decide()
+    }
+
+    /// What is known if it ends here.
+    pub fn answer_so_far(&self) -> Answer {
+        self.answer(self.best(), false)
     }
 
     /// Doubling, then halving, one run each; `None` once the edge is within a step.

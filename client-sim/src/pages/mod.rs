@@ -5,6 +5,7 @@
 //! can begin, the script makes text nodes of it, and the page's own policy lets no other script run and nothing be
 //! loaded. Tables are written here and need no script.
 
+mod capacity;
 pub(crate) mod figures;
 pub(crate) mod plot;
 mod report;
@@ -12,6 +13,7 @@ mod sections;
 mod shell;
 mod versus;
 
+pub use capacity::capacity;
 pub use report::{Run, report};
 pub(crate) use shell::{Page, page};
 

@@ -264,7 +264,12 @@ fn a_run_that_measured_nothing_has_a_page() {
 #[ignore = "writes a page to look at"]
 fn a_sample_page_is_written() {
     let (a, b) = (sample(1, 1.0), sample(2, 1.25));
-    for (name, page) in [("NINEFOLD_PAGE", one(&a)), ("NINEFOLD_PAGE_TWO", two(&a, &b))] {
+    let pages = [
+        ("NINEFOLD_PAGE", one(&a)),
+        ("NINEFOLD_PAGE_TWO", two(&a, &b)),
+        ("NINEFOLD_PAGE_CAPACITY", capacity(&capacity::tests::sample())),
+    ];
+    for (name, page) in pages {
         if let Ok(path) = std::env::var(name) {
             std::fs::write(path, page).unwrap();
         }

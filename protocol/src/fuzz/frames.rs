@@ -35,10 +35,10 @@ target! {
 target! {
     /// Snapshots one after the other, each against what was read before it.
     snapshots_are_read_or_refused(Script, 1_500) |script: &[u8]| {
-        let mut held: VecDeque<Snapshot> = VecDeque::new();
+        let (mut held, mut scratch) = (VecDeque::new(), vec![0xa5; ENCODED_BYTES]);
         for record in records(script) {
             let body = &record.body[..record.body.len().min(PACKET_BYTES_MAX)];
-            if let Some(snapshot) = read_snapshot(body, &held) {
+            if let Some(snapshot) = read_snapshot(body, &held, &mut scratch) {
                 held.push_back(snapshot);
                 held.drain(..held.len().saturating_sub(BASELINES));
             }
@@ -56,7 +56,7 @@ fn read(kind: u8, body: &[u8]) {
                 assert_eq!(GameEvent::parse(&event.to_bytes()), Ok(event));
             }
         }
-        kind::SNAPSHOT => _ = read_snapshot(body, &VecDeque::new()),
+        kind::SNAPSHOT => _ = read_snapshot(body, &VecDeque::new(), &mut vec![0xa5; ENCODED_BYTES]),
         _ => read_message(body),
     }
 }
@@ -103,7 +103,7 @@ fn read_message(body: &[u8]) {
     }
 }
 
-fn read_snapshot(body: &[u8], held: &VecDeque<Snapshot>) -> Option<Snapshot> {
+fn read_snapshot(body: &[u8], held: &VecDeque<Snapshot>, out: &mut [u8]) -> Option<Snapshot> {
     let base_of = |tick| held.iter().find(|held| held.tick == tick);
     let mut snapshot = Snapshot::default();
     match decode(body, HZ, base_of, &mut snapshot) {
@@ -118,8 +118,7 @@ fn read_snapshot(body: &[u8], held: &VecDeque<Snapshot>) -> Option<Snapshot> {
     assert!(snapshot.entities.windows(2).all(|w| w[0].index < w[1].index), "in the order of their indices");
     assert!(snapshot.own.x < 1 << 20 && snapshot.own.z < 1 << 20, "{:?}", snapshot.own);
     let base = peek_ticks(body).expect("it was read").1.and_then(base_of);
-    let mut out = vec![0xa5; ENCODED_BYTES];
-    let bytes = encode(&mut out, HZ, base, &snapshot);
+    let bytes = encode(out, HZ, base, &snapshot);
     let mut again = Snapshot::default();
     decode(&out[..bytes], HZ, |_| base, &mut again).expect("it was written");
     assert_eq!(again, snapshot);
