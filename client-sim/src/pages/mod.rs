@@ -6,6 +6,7 @@
 //! loaded. Tables are written here and need no script.
 
 mod capacity;
+pub(crate) mod command;
 pub(crate) mod figures;
 pub(crate) mod plot;
 mod report;
@@ -14,6 +15,7 @@ mod shell;
 mod versus;
 
 pub use capacity::capacity;
+pub use command::ReportArguments;
 pub use report::{Run, report};
 pub(crate) use shell::{Page, page};
 

@@ -107,6 +107,9 @@ fn verdict(runs: &[Run<'_>], number: usize) -> Markup {
             div {
                 @if runs.len() > 1 { div.who { (dot(runs, number)) (label) } }
                 div { (says) }
+                @if run.ended_early {
+                    div { span.badge.warn { "ended early" } " after " (Unit::Time.show(run.took_s * 1e6)) " of " (Unit::Time.show(outcome.scenario.length_s * 1e6)) }
+                }
                 @if !outcome.reasons.is_empty() { ul { @for reason in &outcome.reasons { li { (reason) } } } }
                 div.facts {
                     span { b { (Unit::Count.show(outcome.scenario.clients as f64)) } " clients" }
