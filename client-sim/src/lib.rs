@@ -6,11 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod behaviour;
+pub mod capacity;
 pub mod capture;
 pub mod demo;
+pub mod junit;
 pub mod line;
 mod member;
 pub mod outcome;
+pub mod pages;
 pub mod player;
 mod quic;
 pub mod report;
@@ -19,3 +22,4 @@ pub mod scenario;
 pub mod swarm;
 mod udp;
 pub mod walker;
+pub mod watch;

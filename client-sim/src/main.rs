@@ -7,11 +7,14 @@ use std::process::ExitCode;
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, value_parser};
 use ninefold_netem::Path;
+use ninefold_sim::capacity::CapacityArguments;
 use ninefold_sim::demo::Demo;
+use ninefold_sim::pages::ReportArguments;
 use ninefold_sim::report::verdict;
-use ninefold_sim::run::{self, Progress, RunArguments};
+use ninefold_sim::run::{self, RunArguments};
 use ninefold_sim::scenario::{METRICS, QUANTILES};
 use ninefold_sim::swarm::Carrier;
+use ninefold_sim::watch::Look;
 
 /// The demo ran and something that must hold did not.
 const EXIT_FAILED: u8 = 1;
@@ -48,10 +51,18 @@ enum Command {
         /// Write all that was measured to this file, for `ninefold-sim report` and other programs.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
-        /// No progress, only the summary.
+        /// Neither live view nor progress, only the summary.
         #[arg(long)]
         quiet: bool,
     },
+    /// Tell what a run measured, or how two differ: as a page to look at, and as JUnit XML.
+    Report(ReportArguments),
+    /// Find the most clients with which a scenario's objectives are met.
+    ///
+    /// It doubles, halves, and repeats runs at the edge, where one run is luck. Exit code 0: a number was found; 99: not even
+    /// the fewest clients met the objectives; 98: the generator gave out before the server; 2: an argument is wrong; 1: a
+    /// run could not be carried through.
+    Capacity(Box<CapacityArguments>),
     /// List the figures that objectives can name.
     Figures,
     /// Start a server on loopback, let clients walk in it over real sockets, and judge it.
@@ -100,6 +111,11 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match command {
         Command::Run { arguments, out, quiet } => run(&arguments, out.as_deref(), quiet),
+        Command::Report(arguments) => match arguments.write() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, EXIT_UNUSABLE),
+        },
+        Command::Capacity(arguments) => capacity(&arguments),
         Command::Figures => {
             figures();
             ExitCode::SUCCESS
@@ -123,9 +139,12 @@ fn run(arguments: &RunArguments, out: Option<&std::path::Path>, quiet: bool) -> 
     {
         return fail(&anyhow::anyhow!("--out {}: {error}", path.display()), EXIT_UNUSABLE);
     }
-    let mut progress = Progress::new(quiet);
-    let outcome = run::execute(&order, &mut |glimpse| progress.look(glimpse));
-    progress.finish();
+    let mut look = match Look::begin(quiet) {
+        Ok(look) => look,
+        Err(error) => return fail(&error, EXIT_FAILED),
+    };
+    let outcome = run::execute(&order, &mut |glimpse| look.look(glimpse));
+    look.finish();
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => return fail(&error, EXIT_FAILED),
@@ -137,6 +156,20 @@ fn run(arguments: &RunArguments, out: Option<&std::path::Path>, quiet: bool) -> 
     }
     println!("{outcome}");
     ExitCode::from(outcome.verdict.exit_code())
+}
+
+fn capacity(arguments: &CapacityArguments) -> ExitCode {
+    let order = match arguments.order() {
+        Ok(order) => order,
+        Err(error) => return fail(&error, EXIT_UNUSABLE),
+    };
+    match arguments.search(&order) {
+        Ok(found) => {
+            println!("{}", found.answer.in_words());
+            ExitCode::from(found.exit_code())
+        }
+        Err(error) => fail(&error, EXIT_FAILED),
+    }
 }
 
 fn figures() {

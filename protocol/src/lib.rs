@@ -24,6 +24,8 @@ pub mod snapshot;
 pub mod time;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod page;
 #[cfg(test)]
 mod vectors;

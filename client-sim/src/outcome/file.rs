@@ -120,6 +120,9 @@ pub struct RunFacts {
     pub memory_bytes_per_client: u64,
     /// CPU time of the clients' threads, seconds.
     pub cpu_s: f64,
+    /// Whether somebody ended it before its time.
+    #[serde(default)]
+    pub ended_early: bool,
 }
 
 /// A group.

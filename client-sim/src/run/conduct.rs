@@ -1,5 +1,6 @@
 //! Conducting a run: starts the server, the lines and the crews, lets faults and teleports happen, and draws up the outcome.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,11 +37,14 @@ const HOMECOMING: Duration = Duration::from_secs(10);
 /// Files that a run needs beside its clients' sockets.
 const FILES_BESIDE: u64 = 256;
 
+/// Who is shown how a run goes.
+pub type LookFn<'l> = dyn FnMut(&Glimpse<'_>) -> ControlFlow<()> + 'l;
 /// A thread with its clients.
 type CrewThread = JoinHandle<io::Result<Tally>>;
 
-/// Runs it. `look` is shown how it goes, some fifty times a second.
-pub fn execute(order: &Order, look: &mut dyn FnMut(&Glimpse<'_>)) -> anyhow::Result<Outcome> {
+/// Runs it. `look` is shown how it goes, some fifty times a second; where it breaks, clients say goodbye and the run ends
+/// before its time.
+pub fn execute(order: &Order, look: &mut LookFn<'_>) -> anyhow::Result<Outcome> {
     order.check()?;
     let scenario = &order.scenario;
     let cast = scenario.cast();
@@ -85,7 +89,7 @@ pub fn execute(order: &Order, look: &mut dyn FnMut(&Glimpse<'_>)) -> anyhow::Res
         next_state: origin,
     };
     let conducted = watch.conduct(&crews, look);
-    shared.stop.store(true, Ordering::Relaxed);
+    let ended_early = shared.stop.swap(true, Ordering::Relaxed);
     let tally = come_home(crews);
     conducted?;
     let tally = tally?;
@@ -111,6 +115,7 @@ pub fn execute(order: &Order, look: &mut dyn FnMut(&Glimpse<'_>)) -> anyhow::Res
                 0
             },
             cpu_s: tally.cpu_ns as f64 / 1e9,
+            ended_early,
         },
         machine: Machine::here(),
         audit: audit(
@@ -227,7 +232,7 @@ struct Watch<'r> {
 }
 
 impl Watch<'_> {
-    fn conduct(&mut self, crews: &[CrewThread], look: &mut dyn FnMut(&Glimpse<'_>)) -> anyhow::Result<()> {
+    fn conduct(&mut self, crews: &[CrewThread], look: &mut LookFn<'_>) -> anyhow::Result<()> {
         let shared = self.shared;
         let end = shared.origin + self.cast.length + HOMECOMING;
         while !crews.iter().all(CrewThread::is_finished) {
@@ -283,9 +288,9 @@ impl Watch<'_> {
         self.seconds.draw_up(&self.shared.board, elapsed, is_over)
     }
 
-    fn show(&self, look: &mut dyn FnMut(&Glimpse<'_>), is_new_second: bool) {
+    fn show(&self, look: &mut LookFn<'_>, is_new_second: bool) {
         let elapsed = self.shared.clock.now().since(self.shared.origin);
-        look(&Glimpse {
+        let flow = look(&Glimpse {
             scenario: &self.shared.scenario,
             elapsed,
             length: self.cast.length,
@@ -294,10 +299,13 @@ impl Watch<'_> {
             seconds: &self.seconds.complete,
             is_new_second,
         });
+        if flow.is_break() {
+            self.shared.stop.store(true, Ordering::Relaxed);
+        }
     }
 
     /// All have come home: the last seconds, and the server's last word.
-    fn finish(&mut self, look: &mut dyn FnMut(&Glimpse<'_>)) -> Duration {
+    fn finish(&mut self, look: &mut LookFn<'_>) -> Duration {
         self.take_stock();
         let elapsed = self.shared.clock.now().since(self.shared.origin);
         self.draw_up(elapsed.min(self.cast.length), true);

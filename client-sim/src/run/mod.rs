@@ -27,7 +27,7 @@ mod udp;
 
 pub use arguments::RunArguments;
 pub use board::Glimpse;
-pub use conduct::execute;
+pub use conduct::{LookFn, execute};
 pub use host::OuterServer;
 pub use mint::{MintError, Tokens};
 pub use order::{CACHE_CHUNKS, Order, OrderError, Target};

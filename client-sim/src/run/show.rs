@@ -207,6 +207,13 @@ impl Outcome {
             writeln!(f, "    {} {:<16} {}", mark(check.ok), check.name, check.shown)?;
         }
         writeln!(f)?;
+        if self.run.ended_early {
+            let (took, asked) = (self.run.took_s, self.scenario.length_s);
+            writeln!(
+                f,
+                "ended before its time, after {took:.0} s of {asked:.0} s: what follows is about that part"
+            )?;
+        }
         match self.verdict {
             Verdict::Passed if self.objectives.is_empty() => write!(f, "PASSED: no objectives were set"),
             Verdict::Passed => write!(f, "PASSED: all {} objectives were met", self.objectives.len()),

@@ -154,4 +154,6 @@ fn read_body(header: &Header, body: &[u8]) -> Result<Chunk, DecodeError> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

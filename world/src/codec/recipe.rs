@@ -76,7 +76,7 @@ impl Chunk {
     }
 }
 
-fn body_bytes(styles: usize, doors: usize, lights: usize) -> usize {
+pub(super) fn body_bytes(styles: usize, doors: usize, lights: usize) -> usize {
     CELLS_KNOWN * (1 + 2 + 2) + styles * STYLE_BYTES + doors * DOOR_PLACE_BYTES + lights * LIGHT_BYTES
 }
 
@@ -96,7 +96,7 @@ fn heights<'g>(
     })
 }
 
-fn read_grid(header: &Header, styles: usize, body: &[u8]) -> Result<Grid, DecodeError> {
+pub(super) fn read_grid(header: &Header, styles: usize, body: &[u8]) -> Result<Grid, DecodeError> {
     let mut streams = Streams::new(body);
     let numbers = streams.bytes(CELLS_KNOWN);
     let heights = streams.values(CELLS_KNOWN).zip(streams.values(CELLS_KNOWN));

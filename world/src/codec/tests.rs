@@ -83,7 +83,7 @@ fn a_tree_that_loops_is_refused() {
 }
 
 /// Asks a chunk that came from changed bytes whatever can be asked: nothing may panic.
-fn question(chunk: &Chunk, x: i16, z: i16) {
+pub(super) fn question(chunk: &Chunk, x: i16, z: i16) {
     let _ = chunk.column(x, z);
     let _ = chunk.contents(LocalPoint { x, y: 80, z });
     let _ = chunk.spawn(1);
@@ -122,7 +122,7 @@ fn decode_changed(coord: ChunkCoord, recipe: bool, changes: &[(prop::sample::Ind
 
 /// What a decoder may have in memory at most: an unpacked body, a chunk of every limit, zstd's context,
 /// and the buffers of a build.
-const DECODE_BYTES_MAX: u64 = 1 << 20;
+pub(super) const DECODE_BYTES_MAX: u64 = 1 << 20;
 
 #[test]
 fn recipes_give_the_same_chunk_and_fit_in_a_datagram() {

@@ -3,6 +3,7 @@
 
 mod abuse;
 mod extensions;
+mod fuzz;
 mod handshake;
 mod hostile;
 mod session;
