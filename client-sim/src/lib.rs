@@ -13,4 +13,5 @@ mod quic;
 pub mod report;
 pub mod swarm;
 mod udp;
+pub mod virtual_world;
 pub mod walker;
