@@ -11,6 +11,7 @@ pub mod line;
 mod member;
 mod quic;
 pub mod report;
+pub mod scenario;
 pub mod swarm;
 mod udp;
 pub mod virtual_world;

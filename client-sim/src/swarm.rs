@@ -17,7 +17,7 @@ use ninefold_client::protocol::connection::{ConnectToken, Fingerprint};
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_client::world::ChunkCoord;
 use ninefold_client::{ClientConfig, EndReason};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::capture::Capture;
@@ -28,7 +28,7 @@ use crate::{quic, udp};
 pub(crate) const GOODBYE: Duration = Duration::from_ms(50);
 
 /// What the clients' packets ride on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Carrier {
     /// NETCODE 1.02 over UDP.

@@ -115,18 +115,23 @@ pub struct Path {
 
 impl Path {
     /// The names that [`Path::named`] knows.
-    pub const NAMES: [&'static str; 6] = ["lan", "wifi", "dsl", "lte", "satellite", "bad"];
+    pub const NAMES: [&'static str; 10] =
+        ["lan", "fibre", "wifi", "dsl", "lte", "lte-moving", "satellite", "loss-3", "burst", "bad"];
 
-    /// A path by its name. The figures are those of an ordinary day, rounded. Losses are independent: a burst is counted
-    /// in packets here, and who sends few would sit in it for seconds.
+    /// A path by its name. The figures are those of an ordinary day, rounded. Losses are independent where nothing else is
+    /// said: a burst is counted in packets here, and who sends few would sit in it for seconds.
     ///
     /// | name | one way, jitter | loss | down, up, buffer |
     /// |---|---|---|---|
     /// | lan | 0.2 ms | none | |
+    /// | fibre | 4 ms, 1 ms | none | 500, 250 Mbit/s, 50 ms |
     /// | wifi | 4 ms, 8 ms | 1 % | 50, 20 Mbit/s, 100 ms |
     /// | dsl | 12 ms, 1 ms | 0.1 % | 16, 2 Mbit/s, 200 ms |
     /// | lte | 25 ms, 15 ms | 0.5 % | 20, 8 Mbit/s, 300 ms |
+    /// | lte-moving | 35 ms, 25 ms | 1 %, and for half an hour nothing for 120 ms every 20 s, as from cell to cell | 10, 4 Mbit/s, 300 ms |
     /// | satellite | 270 ms, 10 ms | 1 % | 20, 3 Mbit/s, 500 ms |
+    /// | loss-3 | 15 ms, 2 ms | 3 % | 50, 20 Mbit/s, 100 ms |
+    /// | burst | 15 ms, 2 ms | 2 % in bursts of 4 packets in the mean | 50, 20 Mbit/s, 100 ms |
     /// | bad | 25 ms, 30 ms | 10 %, 2 % held back, 1 % doubled | 5, 1 Mbit/s, 250 ms |
     pub fn named(name: &str) -> Option<Path> {
         let name = Self::NAMES.into_iter().find(|known| *known == name)?;
@@ -145,9 +150,17 @@ impl Path {
                 let way = Profile { delay_us: 200, ..Profile::default() };
                 Path { name, down: way.clone(), up: way }
             }
+            "fibre" => path(4_000, 1_000, random(0), 500, 250, 50),
             "wifi" => path(4_000, 8_000, random(10), 50, 20, 100),
             "dsl" => path(12_000, 1_000, random(1), 16, 2, 200),
             "lte" => path(25_000, 15_000, random(5), 20, 8, 300),
+            "lte-moving" => {
+                let Path { name, down, up } = path(35_000, 25_000, random(10), 10, 4, 300);
+                let moving = |way| Profile { outages_us: handovers_us(), ..way };
+                Path { name, down: moving(down), up: moving(up) }
+            }
+            "loss-3" => path(15_000, 2_000, random(30), 50, 20, 100),
+            "burst" => path(15_000, 2_000, Loss::bursts(2, 4), 50, 20, 100),
             "satellite" => path(270_000, 10_000, random(10), 20, 3, 500),
             _ => {
                 let Path { name, down, up } = path(25_000, 30_000, random(100), 5, 1, 250);
@@ -161,6 +174,13 @@ impl Path {
             }
         })
     }
+}
+
+/// From cell to cell, as on a drive of half an hour: nothing gets through meanwhile.
+fn handovers_us() -> Vec<Range<u64>> {
+    const EVERY_US: u64 = 20_000_000;
+    const FOR_US: u64 = 120_000;
+    (1..=90).map(|n| n * EVERY_US..n * EVERY_US + FOR_US).collect()
 }
 
 impl Default for Profile {

@@ -121,6 +121,22 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// Where it is; `None` where a file cannot be read at all.
+    pub fn origin(&self) -> Option<&Origin> {
+        match self {
+            ConfigError::File { .. } => None,
+            ConfigError::Syntax { origin, .. }
+            | ConfigError::UnknownKey { origin, .. }
+            | ConfigError::Section { origin, .. }
+            | ConfigError::WrongType { origin, .. }
+            | ConfigError::OutOfRange { origin, .. }
+            | ConfigError::Unusable { origin, .. }
+            | ConfigError::NotText { origin } => Some(origin),
+        }
+    }
+}
+
 fn suggestion(nearest: Option<&str>) -> String {
     nearest
         .map_or("; `ninefold config` lists all keys".to_owned(), |name| format!("; did you mean `{name}`?"))

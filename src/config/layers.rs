@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Origin, nearest_key};
@@ -48,6 +49,19 @@ impl Effective {
         Ok(effective)
     }
 
+    /// The configuration of a section of some other file, such as a scenario's: its keys laid over the defaults.
+    /// Without the section the defaults. `path` is what errors call the file.
+    pub fn of_section(path: &Path, text: &str, section: &str) -> Result<Effective, ConfigError> {
+        let origins = vec![Origin::Default; KEYS.len()];
+        let mut effective = Effective { config: Config::default(), origins };
+        let table = parse(path, text)?;
+        if let Some(DeValue::Table(keys)) = table.get_ref().get(section).map(|value| value.get_ref()) {
+            effective.lay_table(path, text, keys)?;
+        }
+        effective.check()?;
+        Ok(effective)
+    }
+
     /// Where a key's value was said.
     pub fn origin(&self, key: &str) -> &Origin {
         Key::index(key).map_or(&Origin::Default, |index| &self.origins[index])
@@ -55,18 +69,16 @@ impl Effective {
 
     fn lay_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let text = read(path)?;
-        let line = |offset: usize| text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1;
-        let origin = |offset: usize| Origin::File { path: path.to_owned(), line: line(offset) };
-        let table = DeTable::parse(&text).map_err(|error| {
-            let why = format!("not valid TOML: {}", error.message().replace('\n', "; "));
-            let offset = error.span().map_or(0, |span| span.start);
-            ConfigError::Syntax { origin: origin(offset), why }
-        })?;
+        let table = parse(path, &text)?;
+        self.lay_table(path, &text, table.get_ref())
+    }
+
+    fn lay_table(&mut self, path: &Path, text: &str, table: &DeTable<'_>) -> Result<(), ConfigError> {
         // In the order of the lines, so that the first mistake is told first.
-        let mut entries: Vec<_> = table.get_ref().iter().collect();
+        let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
         for (name, value) in entries {
-            let origin = origin(name.span().start);
+            let origin = origin(path, text, name.span().start);
             let name: &str = name.get_ref();
             let value = value.get_ref();
             if let (None, DeValue::Table(_)) = (Key::index(name), value) {
@@ -131,6 +143,20 @@ impl Effective {
         let value = (KEYS[index].show)(&self.config);
         Err(ConfigError::Unusable { origin: self.origins[index].clone(), key, value, why })
     }
+}
+
+/// The place of a byte of a file.
+fn origin(path: &Path, text: &str, offset: usize) -> Origin {
+    let line = text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1;
+    Origin::File { path: path.to_owned(), line }
+}
+
+fn parse<'t>(path: &Path, text: &'t str) -> Result<Spanned<DeTable<'t>>, ConfigError> {
+    DeTable::parse(text).map_err(|error| {
+        let why = format!("not valid TOML: {}", error.message().replace('\n', "; "));
+        let offset = error.span().map_or(0, |span| span.start);
+        ConfigError::Syntax { origin: origin(path, text, offset), why }
+    })
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
