@@ -33,6 +33,10 @@ pub struct Outbox {
     runs: Vec<(SocketAddr, usize)>,
     /// Where the next one begins.
     end: usize,
+    /// Packets of the tick that were sealed and sent.
+    pub sealed: u64,
+    /// Bytes of those, as datagrams.
+    pub sealed_bytes: u64,
 }
 
 impl Outbox {
@@ -51,6 +55,7 @@ impl Outbox {
     }
 
     fn push(&mut self, to: SocketAddr, bytes: usize, report: &mut UdpReport) {
+        report.send_calls += 1;
         self.runs.push((to, self.end));
         self.end += bytes;
         report.datagrams_out += 1;
@@ -67,7 +72,8 @@ impl Outlet for Outbox {
     }
 
     fn sealed(&mut self, to: SocketAddr, bytes: usize, report: &mut UdpReport) {
-        report.send_calls += 1;
+        self.sealed += 1;
+        self.sealed_bytes += bytes as u64;
         self.push(to, bytes, report);
     }
 
@@ -75,7 +81,7 @@ impl Outlet for Outbox {
 
     fn send(&mut self, to: SocketAddr, datagram: &[u8], report: &mut UdpReport) {
         self.room(report, datagram.len())[..datagram.len()].copy_from_slice(datagram);
-        self.sealed(to, datagram.len(), report);
+        self.push(to, datagram.len(), report);
     }
 }
 
@@ -114,6 +120,8 @@ pub struct Host {
     next_tick: Instant,
     /// A tick is at it until then.
     busy_until_us: u64,
+    /// Whether what the last tick wrote has not left yet.
+    is_busy: bool,
     charges: Option<Monotonic>,
 }
 
@@ -153,6 +161,7 @@ impl Host {
             end,
             next_tick: now,
             busy_until_us: 0,
+            is_busy: false,
             charges: charges.then(Monotonic::start),
         }
     }
@@ -179,7 +188,8 @@ impl Host {
         let now = self.local(now_us);
         self.yard.now_us.set(now.as_us());
         let ticked = now_us >= self.busy_until_us && self.run_tick(now_us);
-        if now_us >= self.busy_until_us {
+        self.is_busy = now_us < self.busy_until_us;
+        if !self.is_busy {
             while self.udp.depart(now, &mut self.outbox) {}
         }
         self.udp.handle_timeout(now);
@@ -219,6 +229,11 @@ impl Host {
     pub fn say_goodbye(&mut self, now_us: u64) {
         let now = self.local(now_us);
         self.udp.say_goodbye(now, &mut self.outbox);
+    }
+
+    /// Whether a tick is at it, and what it wrote has not left yet.
+    pub fn is_busy(&self) -> bool {
+        self.is_busy
     }
 
     /// Ticks that were left out.

@@ -10,9 +10,14 @@
 //! cryptography included. [`checks`] look at the world from outside.
 
 pub mod agenda;
+pub mod bisect;
+pub mod checks;
 pub mod digest;
+mod from_scenario;
 pub mod guest;
 pub mod host;
 pub mod plan;
+pub mod run;
+pub mod sweep;
 pub mod workshop;
 pub mod world;

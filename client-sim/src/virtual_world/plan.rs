@@ -95,10 +95,10 @@ pub enum FaultKind {
         /// Counted from 0 for each line.
         number: u64,
     },
-    /// Chunks take so many times as long.
+    /// Each chunk takes so much longer.
     SlowGenerator {
-        /// How many.
-        times: u64,
+        /// Milliseconds.
+        ms: u64,
     },
     /// One attempt in so many panics.
     PanickingGenerator {

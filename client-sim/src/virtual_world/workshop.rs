@@ -27,8 +27,8 @@ const HANDED_OVER_MAX: usize = 256;
 pub struct Yard {
     /// The server's time.
     pub now_us: Cell<u64>,
-    /// A chunk takes so many times as long.
-    pub slowness: Cell<u64>,
+    /// A chunk takes so much longer.
+    pub slower_us: Cell<u64>,
     /// One attempt in so many panics; 0 for none.
     pub panics_one_in: Cell<u32>,
     /// One attempt in so many hangs; 0 for none.
@@ -45,7 +45,7 @@ impl Yard {
     pub fn new(seed: u64) -> Rc<Yard> {
         Rc::new(Yard {
             now_us: Cell::new(0),
-            slowness: Cell::new(1),
+            slower_us: Cell::new(0),
             panics_one_in: Cell::new(0),
             hangs_one_in: Cell::new(0),
             outstanding: RefCell::default(),
@@ -56,7 +56,7 @@ impl Yard {
 
     /// All is well from now on.
     pub fn heal(&self) {
-        self.slowness.set(1);
+        self.slower_us.set(0);
         self.panics_one_in.set(0);
         self.hangs_one_in.set(0);
     }
@@ -160,7 +160,7 @@ impl VirtualWorkshop {
         let Some((_, job)) = self.queue.pop_front() else { return };
         let hangs = self.yard.happens(self.yard.hangs_one_in.get());
         let mut random = self.yard.random.borrow_mut();
-        let cost_us = random.u64(COST_US) * self.yard.slowness.get();
+        let cost_us = random.u64(COST_US) + self.yard.slower_us.get();
         let cost_us = if hangs { random.u64(HANG_US) } else { cost_us };
         let worker = &mut self.workers[index];
         (worker.job, worker.at_us) = (Some(job), at_us + cost_us);

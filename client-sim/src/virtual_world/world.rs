@@ -19,7 +19,7 @@ const UNIX_S: u64 = 1_800_000_000;
 /// Seconds that a token can be used.
 const TOKEN_LIFETIME_S: u64 = 60;
 /// Silence that ends a session, seconds.
-const TIMEOUT_S: i32 = 10;
+const TIMEOUT_S: i32 = 5;
 /// How far from the origin players are put, in chunks.
 const TELEPORT_CHUNKS: i32 = 6;
 /// Time begins here: what is a little before the beginning must be a time, too.
@@ -318,7 +318,7 @@ impl World {
         match fault.kind {
             // The emulator was told at the beginning.
             FaultKind::Outage | FaultKind::AddressChange | FaultKind::DropPacket { .. } => {}
-            FaultKind::SlowGenerator { times } => self.yard.slowness.set(times),
+            FaultKind::SlowGenerator { ms } => self.yard.slower_us.set(ms * 1_000),
             FaultKind::PanickingGenerator { one_in } => self.yard.panics_one_in.set(one_in),
             FaultKind::HangingGenerator { one_in } => self.yard.hangs_one_in.set(one_in),
             FaultKind::StalledTick { ms } => {
@@ -363,7 +363,7 @@ impl World {
     fn end(&mut self, fault: &Fault) {
         self.disturbed_us = self.now_us;
         match fault.kind {
-            FaultKind::SlowGenerator { .. } => self.yard.slowness.set(1),
+            FaultKind::SlowGenerator { .. } => self.yard.slower_us.set(0),
             FaultKind::PanickingGenerator { .. } => self.yard.panics_one_in.set(0),
             FaultKind::HangingGenerator { .. } => self.yard.hangs_one_in.set(0),
             FaultKind::RestartServer { .. } => self.start_again(),
