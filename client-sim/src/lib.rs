@@ -5,6 +5,7 @@
 //! on it, over a [`mod@line`] that is emulated if one asks for it, and judges the [`report`].
 #![forbid(unsafe_code)]
 
+pub mod behaviour;
 pub mod capture;
 pub mod demo;
 pub mod line;

@@ -163,7 +163,7 @@ fn share(percent: f64) -> String {
     match percent {
         0.0 => "0".into(),
         100.0 => "100".into(),
-        p if p > 99.9 || p < 0.1 => format!("{p:.3}"),
+        p if !(0.1..=99.9).contains(&p) => format!("{p:.3}"),
         p => format!("{p:.1}"),
     }
 }
