@@ -14,6 +14,8 @@ pub mod inputs;
 pub mod key_file;
 pub mod phase;
 pub mod picture;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod replicas;
 pub mod rules;
 pub mod sending;

@@ -10,6 +10,7 @@ use ninefold_netem::Path;
 use ninefold_sim::demo::Demo;
 use ninefold_sim::report::verdict;
 use ninefold_sim::swarm::Carrier;
+use ninefold_sim::virtual_world::command::Order;
 
 /// The demo ran and something that must hold did not.
 const EXIT_FAILED: u8 = 1;
@@ -25,6 +26,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Virtual(Order),
     /// Start a server on loopback, let clients walk in it over real sockets, and judge it.
     ///
     /// Exit code 0: every chunk was right and there on time and no client was lost; 1: not so, and why;
@@ -65,11 +67,30 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Command::Demo { clients, carrier, line, seconds, seed, speed, json, threads, capture, quiet } =
-        Arguments::parse().command;
+    let command = Arguments::parse().command;
+    // What breaks in virtual time is meant to.
+    let level = if matches!(command, Command::Virtual(_)) { "off" } else { "error" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match command {
+        Command::Virtual(order) => order.run().unwrap_or_else(|error| unusable(&error)),
+        demo @ Command::Demo { .. } => run_demo(demo),
+    }
+}
+
+/// One line of what is wrong.
+fn unusable(error: &anyhow::Error) -> ExitCode {
+    eprintln!("ninefold-sim: {error:#}");
+    ExitCode::from(EXIT_UNUSABLE)
+}
+
+fn run_demo(command: Command) -> ExitCode {
+    let Command::Demo { clients, carrier, line, seconds, seed, speed, json, threads, capture, quiet } =
+        command
+    else {
+        unreachable!("the caller has looked")
+    };
     let (clients, threads) = (clients as usize, threads as usize);
     let line = line.as_deref().and_then(Path::named);
     match (Demo { clients, carrier, line, seconds, seed, speed, threads, json, capture, quiet }).run() {
@@ -83,9 +104,6 @@ fn main() -> ExitCode {
             println!("\nfailed: {}", reasons.join("; "));
             ExitCode::from(EXIT_FAILED)
         }
-        Err(error) => {
-            eprintln!("ninefold-sim: {error:#}");
-            ExitCode::from(EXIT_UNUSABLE)
-        }
+        Err(error) => unusable(&error),
     }
 }

@@ -23,7 +23,9 @@ pub enum LogError {
     #[error("line {0} is not of such a log; write one with --log")]
     Form(usize),
     /// It was written for another run.
-    #[error("it was written for \"{written}\", and this is \"{here}\"; give the same scenario, seed and options")]
+    #[error(
+        "it was written for \"{written}\", and this is \"{here}\"; give the same scenario, seed and options"
+    )]
     OtherRun {
         /// What it says.
         written: String,

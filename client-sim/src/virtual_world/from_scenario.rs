@@ -6,7 +6,7 @@
 use ninefold::carrier::Carrier;
 use ninefold_netem::Path;
 
-use super::plan::{Behaviour, Fault, FaultKind, Group, Plan, healed};
+use super::plan::{Fault, FaultKind, Group, Part, Plan, healed};
 use crate::scenario;
 use crate::swarm;
 
@@ -37,26 +37,26 @@ impl Plan {
             config,
             faults: faults.collect(),
             groups: scenario.groups.iter().map(group).collect(),
-            visits: Some(visits(scenario)),
+            parts: parts(scenario),
             play_us: length_us,
             heal_us: HEAL_US,
         }
     }
 }
 
-/// When each client is there.
-fn visits(scenario: &scenario::Scenario) -> Vec<(usize, Vec<(u64, u64)>)> {
-    let bursts = scenario.clients() - scenario.groups.iter().map(|g| u64::from(g.clients)).sum::<u64>();
+/// The clients of the stages, and when each is there.
+fn parts(scenario: &scenario::Scenario) -> Vec<Part> {
+    let staged: u64 = scenario.groups.iter().map(|g| u64::from(g.clients)).sum();
     let cast = scenario.cast();
     let end_us = cast.length.as_us();
-    // Bursts of joins come by the fault.
-    let staged = cast.parts.len() - bursts as usize;
+    // Who is there in the end stays: the end is that of the faults.
     let until = |us: u64| if us >= end_us { u64::MAX } else { us };
-    cast.parts[..staged]
-        .iter()
+    let staged = cast.parts.iter().take(staged as usize);
+    staged
         .map(|part| {
-            let visits = part.visits.iter().map(|v| (v.from.as_us(), until(v.until.as_us())));
-            (part.group, visits.collect())
+            let visits = part.visits.iter().filter(|v| v.from < v.until);
+            let visits = visits.map(|v| (v.from.as_us(), until(v.until.as_us()))).collect();
+            Part { group: part.group, visits }
         })
         .collect()
 }
@@ -71,8 +71,7 @@ fn group(of: &scenario::Group) -> Group {
     };
     Group {
         name: of.name.clone(),
-        clients: of.clients,
-        behaviour: behaviour(&of.behaviour),
+        behaviour: of.behaviour.clone(),
         carriers: match of.carrier {
             swarm::Carrier::Udp => vec![Carrier::Udp],
             swarm::Carrier::Quic => vec![Carrier::Quic],
@@ -80,20 +79,8 @@ fn group(of: &scenario::Group) -> Group {
         },
         down,
         up,
-        from_us: 0,
-        ramp_us: 0,
         cache_chunks: CACHE_CHUNKS,
         recipes: false,
-    }
-}
-
-fn behaviour(of: &scenario::Behaviour) -> Behaviour {
-    match of {
-        scenario::Behaviour::Idle => Behaviour::Idle,
-        scenario::Behaviour::Teleport { every, .. } => Behaviour::Teleport { every_ms: every.0.as_ms().max(1) },
-        scenario::Behaviour::Churn { stay, .. } => Behaviour::Churn { stay_ms: stay.0.as_ms().max(1) },
-        scenario::Behaviour::Doors { .. } | scenario::Behaviour::Hostile { .. } => Behaviour::Fidget,
-        _ => Behaviour::Walk,
     }
 }
 

@@ -3,18 +3,16 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use ninefold_client::protocol::connection::{ConnectToken, DATAGRAM_BYTES_MAX};
-use ninefold_client::protocol::frame::PlayerInput;
-use ninefold_client::protocol::time::{Duration, Instant};
+use ninefold_client::protocol::time::Instant;
+use ninefold_client::world::ChunkCoord;
 use ninefold_client::{Client, ClientConfig, EndReason, Event};
 use ninefold_netem::{Link, Profile, Stats};
 
-use super::plan::{Behaviour, Group};
-use crate::walker::Walker;
+use super::plan::Group;
+use crate::behaviour::{Command, Decision, Mind};
 
 /// Who has ended without wanting it comes again after so long, microseconds.
 const COMES_AGAIN_US: u64 = 500_000;
-/// How often one that fidgets wants something else, microseconds.
-const FIDGETS_EVERY_US: u64 = 250_000;
 /// Addresses of clients begin here.
 const FIRST_ADDRESS: u32 = u32::from_be_bytes([10, 0, 0, 0]);
 /// The port of a client's first address; each change of address counts on.
@@ -49,8 +47,10 @@ pub struct Guest {
     pub clock_ahead_us: u64,
     /// When it comes, or comes again.
     pub comes_us: u64,
-    /// When it leaves for good.
+    /// When this visit ends.
     pub leaves_us: u64,
+    /// Its further visits, the next one last.
+    visits: Vec<(u64, u64)>,
     /// Sessions that it began.
     pub sessions: u64,
     /// Datagrams to an address that it has left.
@@ -61,9 +61,12 @@ pub struct Guest {
     pub lost: Vec<EndReason>,
     /// Whether it has come to play in this session.
     pub has_played: bool,
+    /// Where it wants to be put, which is the server's to do.
+    pub wants_to_be_in: Option<ChunkCoord>,
     mind: Mind,
+    /// Stands still from now on.
+    rests: bool,
     moved: u16,
-    stays_until_us: u64,
 }
 
 /// What became of the datagrams of one line, both ways together.
@@ -86,56 +89,12 @@ impl Totals {
     }
 }
 
-/// How it decides.
-struct Mind {
-    behaviour: Behaviour,
-    walker: Walker,
-    random: fastrand::Rng,
-    wish: PlayerInput,
-    wish_until_us: u64,
-    /// Stands still from now on.
-    rests: bool,
-}
-
-impl Mind {
-    fn new(behaviour: Behaviour, seed: u64) -> Mind {
-        Mind {
-            behaviour,
-            walker: Walker::new(seed, 1.0),
-            random: fastrand::Rng::with_seed(seed ^ 0x6d69_6e64),
-            wish: PlayerInput::default(),
-            wish_until_us: 0,
-            rests: false,
-        }
-    }
-
-    fn decide(&mut self, now: Instant, client: &Client) -> PlayerInput {
-        match self.behaviour {
-            _ if self.rests => PlayerInput::default(),
-            Behaviour::Idle => PlayerInput::default(),
-            Behaviour::Fidget => {
-                if now.as_us() >= self.wish_until_us {
-                    let random = &mut self.random;
-                    let buttons = random.u16(..4) & random.u16(..4);
-                    let [move_x, move_z] = [random.i16(..), random.i16(..)];
-                    self.wish = PlayerInput { move_x, move_z, yaw: random.u16(..), buttons };
-                    self.wish_until_us = now.as_us() + FIDGETS_EVERY_US;
-                }
-                self.wish
-            }
-            Behaviour::Walk | Behaviour::Teleport { .. } | Behaviour::Churn { .. } => {
-                let (x, z) = self.walker.decide(now, client);
-                let axis = |wish: f64| (wish.clamp(-1.0, 1.0) * f64::from(PlayerInput::FULL_SPEED)) as i16;
-                PlayerInput { move_x: axis(x), move_z: axis(z), ..PlayerInput::default() }
-            }
-        }
-    }
-}
-
 impl Guest {
     /// One that will come over a line like its group's.
-    pub fn new(index: usize, group: usize, of: &Group, seed: u64, comes_us: u64) -> Guest {
+    pub fn new(index: usize, group: usize, of: &Group, seed: u64, visits: &[(u64, u64)]) -> Guest {
         let seed = seed ^ (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut visits: Vec<_> = visits.iter().rev().copied().collect();
+        let (comes_us, leaves_us) = visits.pop().unwrap_or((u64::MAX, 0));
         Guest {
             index,
             group,
@@ -146,15 +105,17 @@ impl Guest {
             before: Totals::default(),
             clock_ahead_us: 0,
             comes_us,
-            leaves_us: u64::MAX,
+            leaves_us,
+            visits,
             sessions: 0,
             missent: 0,
             waits_since_us: None,
             lost: Vec::new(),
             has_played: false,
-            mind: Mind::new(of.behaviour, seed),
+            wants_to_be_in: None,
+            mind: Mind::new(&of.behaviour, seed),
+            rests: false,
             moved: 0,
-            stays_until_us: u64::MAX,
         }
     }
 
@@ -182,7 +143,7 @@ impl Guest {
             None => self.comes_us,
             Some(client) => {
                 let timer = client.next_timeout().map_or(u64::MAX, |at| at.as_us());
-                timer.saturating_sub(self.clock_ahead_us).min(self.stays_until_us).min(self.leaves_us)
+                timer.saturating_sub(self.clock_ahead_us).min(self.leaves_us)
             }
         };
         lines.map_or(own, |due_us| due_us.min(own))
@@ -198,33 +159,37 @@ impl Guest {
         self.sessions += 1;
         self.has_played = false;
         self.waits_since_us = Some(now_us);
-        if let Behaviour::Churn { stay_ms } = self.mind.behaviour
-            && !self.mind.rests
-        {
-            self.stays_until_us = now_us + self.mind.random.u64(stay_ms * 500..=stay_ms * 1_500);
+        self.mind.begin_again();
+    }
+
+    /// Ends its visit if that is over.
+    pub fn leave_in_time(&mut self, now_us: u64) {
+        if now_us < self.leaves_us {
+            return;
+        }
+        if self.client.is_some() {
+            self.leave(now_us, true, 0);
+        }
+        if let Some((comes_us, leaves_us)) = self.visits.pop() {
+            (self.comes_us, self.leaves_us) = (comes_us, leaves_us);
+        } else {
+            self.comes_us = u64::MAX;
         }
     }
 
-    /// Whether its time is up, for now or for good.
-    pub fn wants_to_leave(&self, now_us: u64) -> bool {
-        self.client.is_some() && now_us >= self.stays_until_us.min(self.leaves_us)
-    }
-
-    /// It says goodbye and goes; `comes_again` says whether it is to be seen again.
-    pub fn leave(&mut self, now_us: u64, comes_again: bool) {
-        if let Some(client) = &mut self.client {
+    /// It goes, with a goodbye or without, and comes again after a while.
+    fn leave(&mut self, now_us: u64, says_goodbye: bool, away_us: u64) {
+        if let Some(client) = self.client.as_mut().filter(|_| says_goodbye) {
             client.disconnect();
+            self.transmit(now_us);
         }
-        self.transmit(now_us);
-        self.gone(now_us, comes_again);
+        self.gone(now_us + away_us);
     }
 
-    fn gone(&mut self, now_us: u64, comes_again: bool) {
+    fn gone(&mut self, comes_us: u64) {
         self.client = None;
-        self.stays_until_us = u64::MAX;
         self.waits_since_us = None;
-        let after_us = COMES_AGAIN_US + self.mind.random.u64(..COMES_AGAIN_US);
-        self.comes_us = if comes_again { now_us + after_us } else { u64::MAX };
+        self.comes_us = if comes_us < self.leaves_us { comes_us } else { u64::MAX };
     }
 
     /// Takes what came.
@@ -252,19 +217,39 @@ impl Guest {
         if client.next_timeout().is_none_or(|at| at > local) {
             return;
         }
-        client.set_input(self.mind.decide(local, client));
+        let decision = if self.rests { Decision::default() } else { self.mind.decide(local, client) };
+        client.set_input(decision.input);
         client.handle_timeout(local);
         self.transmit(now_us);
+        self.send_what_nobody_has_to(now_us);
+        match decision.command {
+            Some(Command::Teleport(to)) => self.wants_to_be_in = Some(to),
+            Some(Command::Leave { goodbye, away }) => self.leave(now_us, goodbye, away.as_us()),
+            None => {}
+        }
     }
 
     fn transmit(&mut self, now_us: u64) {
         let (local, at) = (self.local(now_us), self.address(now_us));
-        let Some(client) = &mut self.client else { return };
+        let Guest { client: Some(client), mind, up, rests, .. } = self else { return };
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
         while let Some(transmit) = client.poll_transmit(local, &mut buffer) {
-            let bytes = buffer[..transmit.bytes].to_vec();
-            self.up.send(now_us, bytes.len(), Parcel { at, bytes });
+            let datagram = &buffer[..transmit.bytes];
+            let copies =
+                mind.mischief().filter(|_| !*rests).map_or(1, |mischief| mischief.datagram(datagram));
+            for _ in 0..copies {
+                up.send(now_us, datagram.len(), Parcel { at, bytes: datagram.to_vec() });
+            }
         }
+    }
+
+    fn send_what_nobody_has_to(&mut self, now_us: u64) {
+        let at = self.address(now_us);
+        let Guest { mind, up, rests: false, .. } = self else { return };
+        let Some(mischief) = mind.mischief() else { return };
+        mischief.extra(|bytes| {
+            up.send(now_us, bytes.len(), Parcel { at, bytes: bytes.to_vec() });
+        });
     }
 
     /// Looks at what the core tells; says whether it has lost its session.
@@ -276,7 +261,9 @@ impl Guest {
             }
         }
         if client.ended().is_some() {
-            self.gone(now_us, now_us < self.leaves_us);
+            // Not all at once, where all were lost at once.
+            let after_us = COMES_AGAIN_US + self.index as u64 % 16 * (COMES_AGAIN_US / 16);
+            self.gone(now_us + after_us);
             return;
         }
         self.has_played |= client.is_playable();
@@ -302,17 +289,13 @@ impl Guest {
         totals
     }
 
-    /// Stands still from now on.
-    pub fn rest(&mut self) {
-        self.mind.rests = true;
-        self.stays_until_us = u64::MAX;
-    }
-
-    /// When it is put elsewhere again, if it is.
-    pub fn teleports_every(&self) -> Option<Duration> {
-        match self.mind.behaviour {
-            Behaviour::Teleport { every_ms } if !self.mind.rests => Some(Duration::from_ms(every_ms)),
-            _ => None,
+    /// Stands still from now on, and stays.
+    pub fn rest(&mut self, now_us: u64) {
+        self.rests = true;
+        self.wants_to_be_in = None;
+        // Who is away for a while is there, too, before all is over.
+        if self.client.is_none() && now_us < self.leaves_us {
+            self.comes_us = self.comes_us.min(now_us + COMES_AGAIN_US);
         }
     }
 }

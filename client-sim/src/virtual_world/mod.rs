@@ -12,6 +12,7 @@
 pub mod agenda;
 pub mod bisect;
 pub mod checks;
+pub mod command;
 pub mod digest;
 mod from_scenario;
 pub mod guest;

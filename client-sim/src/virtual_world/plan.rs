@@ -4,6 +4,8 @@ use ninefold::carrier::Carrier;
 use ninefold::config::Config;
 use ninefold_netem::{Bottleneck, Loss, Profile, Ratio};
 
+use crate::scenario::{Behaviour, Pace};
+
 /// One second of virtual time.
 pub const SECOND_US: u64 = 1_000_000;
 
@@ -22,6 +24,17 @@ pub struct Plan {
     pub heal_us: u64,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// The clients, those of bursts left out: which group each is of, and when it is there.
+    pub parts: Vec<Part>,
+}
+
+/// One client's part in it.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Index of its group.
+    pub group: usize,
+    /// From when until when it is there, microseconds from the beginning; the last time may have no end.
+    pub visits: Vec<(u64, u64)>,
 }
 
 /// Clients of one kind.
@@ -29,8 +42,6 @@ pub struct Plan {
 pub struct Group {
     /// What it is called; faults can be for it alone.
     pub name: String,
-    /// How many.
-    pub clients: u32,
     /// What they do.
     pub behaviour: Behaviour,
     /// What their packets ride on, in turns.
@@ -39,35 +50,10 @@ pub struct Group {
     pub down: Profile,
     /// From the client.
     pub up: Profile,
-    /// When the first of them comes.
-    pub from_us: u64,
-    /// The last comes so much later.
-    pub ramp_us: u64,
     /// Chunks that each keeps.
     pub cache_chunks: usize,
     /// Whether they build chunks from recipes.
     pub recipes: bool,
-}
-
-/// What clients do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Behaviour {
-    /// Stand.
-    Idle,
-    /// Walk about, finding their way by what they have received.
-    Walk,
-    /// Turn this way and that, press what there is.
-    Fidget,
-    /// Walk, and be put elsewhere every so many milliseconds.
-    Teleport {
-        /// How often.
-        every_ms: u64,
-    },
-    /// Walk, leave after about so many milliseconds, come again.
-    Churn {
-        /// How long they stay.
-        stay_ms: u64,
-    },
 }
 
 /// Something goes wrong.
@@ -178,20 +164,24 @@ pub fn healed() -> Profile {
 }
 
 impl Group {
-    /// So many who walk over a line of 20 ms and nothing else.
-    pub fn walkers(clients: u32) -> Group {
+    /// Who walk over a line of 20 ms and nothing else.
+    pub fn walkers() -> Group {
         Group {
             name: "walkers".into(),
-            clients,
-            behaviour: Behaviour::Walk,
+            behaviour: Behaviour::Walk { pace: Pace::default() },
             carriers: vec![Carrier::Udp],
             down: healed(),
             up: healed(),
-            from_us: 0,
-            ramp_us: SECOND_US,
             cache_chunks: 512,
             recipes: false,
         }
+    }
+}
+
+impl Part {
+    /// One that comes then and stays.
+    pub fn from(group: usize, from_us: u64) -> Part {
+        Part { group, visits: vec![(from_us, u64::MAX)] }
     }
 }
 
@@ -201,7 +191,10 @@ impl Plan {
         Plan {
             name: "walk".into(),
             config: Config::default(),
-            groups: vec![Group::walkers(clients)],
+            groups: vec![Group::walkers()],
+            parts: (0..u64::from(clients))
+                .map(|n| Part::from(0, SECOND_US * n / u64::from(clients)))
+                .collect(),
             play_us: seconds * SECOND_US,
             heal_us: 4 * SECOND_US,
             faults: Vec::new(),
@@ -213,12 +206,19 @@ impl Plan {
         self.play_us + self.heal_us
     }
 
+    /// What a sweep adds, since no run on sockets can have it.
+    fn beside(&self) -> [Fault; 2] {
+        let fault = |kind| Fault { at_us: 0, for_us: self.play_us / 4, group: None, kind };
+        [fault(FaultKind::HangingGenerator { one_in: 12 }), fault(FaultKind::ClientClock { ms: 700 })]
+    }
+
     /// The mixed faults of a seed: the plan's own faults at other times and in other strengths, lines of every kind, and
     /// each kind of either there or not.
     pub fn swarm(&self, seed: u64) -> (Plan, Vec<&'static str>) {
         let mut random = fastrand::Rng::with_seed(seed ^ 0x5377_6172_6d00);
         let mut plan = self.clone();
         let mut options = Vec::new();
+        plan.faults.extend(self.beside());
         let on: Vec<bool> = FaultKind::NAMES.iter().map(|_| random.bool()).collect();
         plan.faults.retain(|fault| {
             let kind = FaultKind::NAMES.iter().position(|name| *name == fault.kind.name());

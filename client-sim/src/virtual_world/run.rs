@@ -120,10 +120,14 @@ impl Figures {
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Figures { virtual_us, cpu_ns, clients, sessions, lost, ticks, ticks_skipped, .. } = *self;
-        let Figures { datagrams, datagrams_dropped, chunks_delivered, chunks_stale, servers, looks, .. } = *self;
+        let Figures { datagrams, datagrams_dropped, chunks_delivered, chunks_stale, servers, looks, .. } =
+            *self;
         let (virtual_s, cpu_s) = (virtual_us as f64 / 1e6, cpu_ns as f64 / 1e9);
         writeln!(f, "{virtual_s:.0} virtual seconds in {cpu_s:.2} s of CPU time: {:.2} to one", self.pace())?;
-        writeln!(f, "{clients} clients, {sessions} sessions, {lost} lost; {servers} servers, the last with {ticks} ticks")?;
+        writeln!(
+            f,
+            "{clients} clients, {sessions} sessions, {lost} lost; {servers} servers, the last with {ticks} ticks"
+        )?;
         write!(
             f,
             "and {ticks_skipped} skipped; {datagrams} datagrams, {datagrams_dropped} dropped; \

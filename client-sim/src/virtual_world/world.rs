@@ -6,7 +6,6 @@ use std::rc::Rc;
 use ninefold_client::protocol::connection::{
     ConnectToken, DEVELOPMENT_KEY, Extensions, TokenParams, USER_DATA_LEN,
 };
-use ninefold_client::world::ChunkCoord;
 
 use super::agenda::Agenda;
 use super::guest::{Guest, Parcel};
@@ -20,8 +19,6 @@ const UNIX_S: u64 = 1_800_000_000;
 const TOKEN_LIFETIME_S: u64 = 60;
 /// Silence that ends a session, seconds.
 const TIMEOUT_S: i32 = 5;
-/// How far from the origin players are put, in chunks.
-const TELEPORT_CHUNKS: i32 = 6;
 /// Time begins here: what is a little before the beginning must be a time, too.
 pub const ORIGIN_US: u64 = SECOND_US;
 
@@ -46,7 +43,6 @@ pub enum Happened {
 enum Step {
     Begin(Fault),
     End(Fault),
-    Teleport(usize),
     Heal,
 }
 
@@ -125,9 +121,6 @@ impl World {
             course.push((fault.at_us, Step::Begin(fault.clone())));
             course.push((fault.at_us + fault.for_us, Step::End(fault.clone())));
         }
-        for (_, step) in &mut course {
-            debug_assert!(!matches!(step, Step::Teleport(_)), "those follow from the clients");
-        }
         course.iter_mut().for_each(|(at_us, _)| *at_us += ORIGIN_US);
         // Of one time, in the order of the plan; the next one stands last.
         course.reverse();
@@ -142,35 +135,23 @@ impl World {
         }
     }
 
-    /// Puts a step into the course.
-    fn plan_step(&mut self, at_us: u64, step: Step) {
-        let place = self.course.partition_point(|(then_us, _)| *then_us > at_us);
-        self.course.insert(place, (at_us, step));
-        self.wake_course();
-    }
-
     /// Makes the clients that the plan has from the start.
     fn invite(&mut self) {
-        for group in 0..self.plan.groups.len() {
-            let of = self.plan.groups[group].clone();
-            for n in 0..u64::from(of.clients) {
-                let comes_us = ORIGIN_US + of.from_us + of.ramp_us * n / u64::from(of.clients);
-                self.add_guest(group, comes_us);
-            }
+        for part in self.plan.parts.clone() {
+            let from_origin = |us: u64| us.saturating_add(ORIGIN_US);
+            let visits: Vec<_> =
+                part.visits.iter().map(|(a, b)| (from_origin(*a), from_origin(*b))).collect();
+            self.add_guest(part.group, &visits);
         }
     }
 
-    fn add_guest(&mut self, group: usize, comes_us: u64) -> usize {
+    fn add_guest(&mut self, group: usize, visits: &[(u64, u64)]) {
         let index = self.guests.len();
         let mut of = self.plan.groups[group].clone();
         self.faults_of_the_line(group, &mut of);
-        let guest = Guest::new(index, group, &of, self.seed, comes_us);
-        if let Some(every) = guest.teleports_every() {
-            self.plan_step(comes_us + every.as_us(), Step::Teleport(index));
-        }
-        self.agenda.wake(FIRST_GUEST + index as u32, comes_us);
+        let guest = Guest::new(index, group, &of, self.seed, visits);
+        self.agenda.wake(FIRST_GUEST + index as u32, guest.comes_us);
         self.guests.push(guest);
-        index
     }
 
     /// What the emulator does by itself once it is told at the beginning.
@@ -242,10 +223,13 @@ impl World {
         guest.receive(now_us, SERVER);
         guest.tick(now_us);
         guest.follow(now_us);
-        if guest.wants_to_leave(now_us) {
-            let comes_again = now_us < guest.leaves_us;
-            guest.leave(now_us, comes_again);
+        guest.leave_in_time(now_us);
+        let (client_id, to) = (guest.client_id, guest.wants_to_be_in.take());
+        if let (Some(host), Some(to)) = (&mut self.host, to) {
+            // Who is not in the world yet is put nowhere.
+            host.tick.teleport(client_id, to);
         }
+        let guest = &self.guests[index];
         if guest.client.is_none() && guest.comes_us <= now_us {
             self.let_come(index);
         }
@@ -298,11 +282,10 @@ impl World {
     }
 
     fn follow_the_course(&mut self) {
-        while let Some((at_us, step)) = self.course.pop_if(|(at_us, _)| *at_us <= self.now_us) {
+        while let Some((_, step)) = self.course.pop_if(|(at_us, _)| *at_us <= self.now_us) {
             match step {
                 Step::Begin(fault) => self.begin(&fault),
                 Step::End(fault) => self.end(&fault),
-                Step::Teleport(index) => self.teleport(at_us, index),
                 Step::Heal => self.heal(),
             }
         }
@@ -343,8 +326,7 @@ impl World {
             FaultKind::JoinBurst { clients } => {
                 let group = fault.group.unwrap_or(0);
                 for _ in 0..clients {
-                    let index = self.add_guest(group, self.now_us);
-                    self.guests[index].leaves_us = self.now_us + fault.for_us;
+                    self.add_guest(group, &[(self.now_us, self.now_us + fault.for_us)]);
                 }
             }
         }
@@ -384,18 +366,6 @@ impl World {
         self.reschedule_server();
     }
 
-    fn teleport(&mut self, at_us: u64, index: usize) {
-        let within = -TELEPORT_CHUNKS..=TELEPORT_CHUNKS;
-        let to = ChunkCoord { cx: self.random.i32(within.clone()), cz: self.random.i32(within) };
-        let client_id = self.guests[index].client_id;
-        if let Some(host) = &mut self.host {
-            host.tick.teleport(client_id, to);
-        }
-        if let Some(every) = self.guests[index].teleports_every() {
-            self.plan_step(at_us + every.as_us(), Step::Teleport(index));
-        }
-    }
-
     /// Makes all well: a clean line for everybody, a server that is there, clients that stand still.
     fn heal(&mut self) {
         self.healed_at_us = Some(self.now_us);
@@ -410,7 +380,7 @@ impl World {
             let (now_us, seed) = (self.now_us, self.seed);
             let guest = &mut self.guests[index];
             guest.set_line(now_us, &line, seed);
-            guest.rest();
+            guest.rest(now_us);
             self.agenda.wake(FIRST_GUEST + index as u32, now_us);
         }
     }

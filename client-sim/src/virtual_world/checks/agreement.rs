@@ -65,7 +65,10 @@ pub fn of_snapshot(world: &World, history: &History, guest: &Guest) -> Result<()
     let mut told: Vec<_> = snapshot.entities.iter().map(|e| (e.id, e.state)).collect();
     told.sort_unstable_by_key(|(id, _)| *id);
     if let Some(twice) = told.windows(2).find(|w| w[0].0 == w[1].0) {
-        return Err(format!("client {id} has entity {} twice in the snapshot of tick {}", twice[0].0, snapshot.tick));
+        return Err(format!(
+            "client {id} has entity {} twice in the snapshot of tick {}",
+            twice[0].0, snapshot.tick
+        ));
     }
     // What was left out for want of room may be old, or not there yet; the rest must be as it was.
     let agrees = match snapshot.incomplete {
@@ -75,8 +78,12 @@ pub fn of_snapshot(world: &World, history: &History, guest: &Guest) -> Result<()
     if agrees {
         return Ok(());
     }
-    let differs = told.iter().find(|one| !truth.contains(one)).or(truth.iter().find(|one| !told.contains(one)));
-    Err(format!("client {id}, snapshot of tick {}: {differs:?} differs from what the server had", snapshot.tick))
+    let differs =
+        told.iter().find(|one| !truth.contains(one)).or(truth.iter().find(|one| !told.contains(one)));
+    Err(format!(
+        "client {id}, snapshot of tick {}: {differs:?} differs from what the server had",
+        snapshot.tick
+    ))
 }
 
 /// What is otherwise once the network was whole for a while and everybody stands.
@@ -102,7 +109,12 @@ pub fn at_the_end(world: &World, guest: &Guest) -> Result<(), String> {
         }
     }
     let stats = client.stats();
-    if stats.frames_refused + stats.chunks_hash_failed + stats.chunks_undecodable + stats.confirmations_refused > 0 {
+    if stats.frames_refused
+        + stats.chunks_hash_failed
+        + stats.chunks_undecodable
+        + stats.confirmations_refused
+        > 0
+    {
         return Err(format!("client {id} refused what the server said: {stats:?}"));
     }
     Ok(())

@@ -25,7 +25,12 @@ fn within(what: &str, of: impl std::fmt::Display, is: usize, max: usize) -> Resu
 pub fn of_host(world: &World, host: &Host) -> Result<(), String> {
     let config = &world.plan.config;
     let gauges = host.tick.chunks().gauges(ninefold_client::protocol::time::Instant::from_us(world.now_us));
-    within("chunks asked for and not in the making", "the chunk service", gauges.queued, config.queued_max as usize)?;
+    within(
+        "chunks asked for and not in the making",
+        "the chunk service",
+        gauges.queued,
+        config.queued_max as usize,
+    )?;
     within("chunks in the making", "the chunk service", gauges.making, config.making_max as usize)?;
     within("sessions", "the server", host.tick.clients(), config.clients_max as usize)?;
     let (held, waiting) = host.udp.waiting();
@@ -34,7 +39,9 @@ pub fn of_host(world: &World, host: &Host) -> Result<(), String> {
     // Pinned chunks may exceed the cache's bytes; what nobody pins may not.
     let (bytes, max) = (gauges.cache_bytes, config.cache_bytes_max);
     if bytes > max && gauges.ready > gauges.pinned {
-        return Err(format!("the cache has {bytes} bytes with chunks in it that nobody pins, {max} are the most"));
+        return Err(format!(
+            "the cache has {bytes} bytes with chunks in it that nobody pins, {max} are the most"
+        ));
     }
     Ok(())
 }

@@ -12,15 +12,14 @@ use std::sync::Arc;
 use ninefold::chunk::{ChunkState, Job};
 use ninefold::session::Session;
 use ninefold::view::RingState;
-use ninefold_client::protocol::connection::DATAGRAM_BYTES_MAX;
-use ninefold_client::protocol::limits::PACKET_BYTES_MAX;
+use ninefold_client::protocol::connection::PACKET_OVERHEAD;
 
 use crate::virtual_world::guest::Guest;
 use crate::virtual_world::host::Host;
 use crate::virtual_world::world::World;
 
 /// What sealing adds to a packet.
-const SEALING_BYTES: u64 = (DATAGRAM_BYTES_MAX - PACKET_BYTES_MAX) as u64;
+const SEALING_BYTES: u64 = PACKET_OVERHEAD as u64;
 
 /// Jobs of which the world has seen that nobody waits for them any more.
 #[derive(Debug, Default)]
@@ -101,9 +100,11 @@ pub fn of_session(host: &Host, session: &Session) -> Result<(), String> {
         }
     }
     let stats = link.stats();
-    let settled = stats.packets_acked + stats.packets_lost + link.packets_in_flight() as u64;
-    if stats.packets_sent != settled {
-        return Err(format!("client {id}: of the packets to it some are nowhere: {stats:?}, {settled}"));
+    if stats.eliciting_sent != stats.eliciting_settled + link.packets_in_flight() as u64 {
+        let in_flight = link.packets_in_flight();
+        return Err(format!(
+            "client {id}: of the packets to it some are nowhere: {stats:?}, {in_flight} in flight"
+        ));
     }
     let under_way: usize = view.sendings().iter().map(|sending| sending.under_way()).sum();
     if under_way > link.packets_in_flight() {
@@ -125,9 +126,11 @@ pub fn of_guest(world: &World, guest: &Guest) -> Result<(), String> {
     }
     let (Some(client), Some(session)) = (&guest.client, world.session(guest)) else { return Ok(()) };
     let stats = client.link().stats();
-    let settled = stats.packets_acked + stats.packets_lost + client.link().packets_in_flight() as u64;
-    if stats.packets_sent != settled {
-        return Err(format!("client {id}: of its packets some are nowhere: {stats:?}, {settled}"));
+    let in_flight = client.link().packets_in_flight();
+    if stats.eliciting_sent != stats.eliciting_settled + in_flight as u64 {
+        return Err(format!(
+            "client {id}: of its packets some are nowhere: {stats:?}, {in_flight} in flight"
+        ));
     }
     // Word of what it forgot is under way as long as the server has not acknowledged all that it said.
     if !client.link().reliable_is_settled() || !client.is_connected() {

@@ -117,11 +117,12 @@ impl Checks {
 
     /// Looks at a world whose time is over and in which all was well for a while: everything must be complete.
     pub fn look_at_the_end(&mut self, world: &World) -> Result<(), Violation> {
-        let found = world.guests.iter().filter(|guest| guest.leaves_us > world.now_us).try_for_each(|guest| {
-            starvation::at_the_end(world, guest).map_err(|what| ("starvation", what))?;
-            conservation::at_the_end(world, guest).map_err(|what| ("conservation", what))?;
-            agreement::at_the_end(world, guest).map_err(|what| ("agreement", what))
-        });
+        let found =
+            world.guests.iter().filter(|guest| guest.leaves_us > world.now_us).try_for_each(|guest| {
+                starvation::at_the_end(world, guest).map_err(|what| ("starvation", what))?;
+                conservation::at_the_end(world, guest).map_err(|what| ("conservation", what))?;
+                agreement::at_the_end(world, guest).map_err(|what| ("agreement", what))
+            });
         found.map_err(|(check, what)| violation(world, check, what))
     }
 }

@@ -28,5 +28,8 @@ fn waits(world: &World, guest: &Guest) -> String {
     let waited_ms = guest.waits_since_us.map_or(0, |since_us| (world.now_us - since_us) / 1_000);
     let wanted = guest.client.as_ref().map(|client| client.ring().wanted().to_vec());
     let stage = world.session(guest).map(|session| session.stage);
-    format!("client {id} has waited {waited_ms} ms; it wants {wanted:?}, the server has it at {stage:?}; lost {:?}", guest.lost)
+    format!(
+        "client {id} has waited {waited_ms} ms; it wants {wanted:?}, the server has it at {stage:?}; lost {:?}",
+        guest.lost
+    )
 }
