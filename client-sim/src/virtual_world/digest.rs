@@ -157,6 +157,7 @@ fn sessions(host: &super::host::Host) -> u64 {
     hasher.debug(&udp.each());
     hasher.debug(&udp.connection);
     hasher.debug(&(host.udp.waiting(), host.udp.connection()));
+    hasher.debug(&host.quic.report().each().collect::<Vec<_>>());
     for session in host.tick.sessions() {
         let link = &session.link;
         hasher.debug(&(session.connection, link.stats(), link.rtt(), link.flow()));

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use ninefold::carrier::Carrier;
 use ninefold_client::protocol::connection::{ConnectToken, DATAGRAM_BYTES_MAX};
 use ninefold_client::protocol::time::Instant;
 use ninefold_client::world::ChunkCoord;
@@ -9,6 +10,7 @@ use ninefold_client::{Client, ClientConfig, EndReason, Event};
 use ninefold_netem::{Link, Profile, Stats};
 
 use super::plan::Group;
+use super::quic::{self, QuicEnd};
 use crate::behaviour::{Command, Decision, Mind};
 
 /// Who has ended without wanting it comes again after so long, microseconds.
@@ -35,6 +37,10 @@ pub struct Guest {
     pub group: usize,
     /// The core; `None` before it has come and after it has left.
     pub client: Option<Client>,
+    /// What its packets ride on.
+    pub carrier: Carrier,
+    /// Its end of QUIC, where it rides with that.
+    quic: Option<QuicEnd>,
     /// What the matchmaker calls it.
     pub client_id: u64,
     /// From it.
@@ -67,6 +73,7 @@ pub struct Guest {
     /// Stands still from now on.
     rests: bool,
     moved: u16,
+    seed: u64,
 }
 
 /// What became of the datagrams of one line, both ways together.
@@ -99,6 +106,8 @@ impl Guest {
             index,
             group,
             client: None,
+            carrier: of.carriers[index % of.carriers.len()],
+            quic: None,
             client_id: index as u64 + 1,
             up: Link::new(of.up.clone(), seed ^ 1),
             down: Link::new(of.down.clone(), seed ^ 2),
@@ -116,6 +125,7 @@ impl Guest {
             mind: Mind::new(&of.behaviour, seed),
             rests: false,
             moved: 0,
+            seed,
         }
     }
 
@@ -137,12 +147,14 @@ impl Guest {
     }
 
     /// When it is to be woken.
-    pub fn next_us(&self) -> u64 {
+    pub fn next_us(&mut self) -> u64 {
         let lines = [self.up.next_due_us(), self.down.next_due_us()].into_iter().flatten().min();
         let own = match &self.client {
             None => self.comes_us,
             Some(client) => {
-                let timer = client.next_timeout().map_or(u64::MAX, |at| at.as_us());
+                let quic = self.quic.as_mut().and_then(QuicEnd::next_timeout);
+                let timer =
+                    client.next_timeout().into_iter().chain(quic).min().map_or(u64::MAX, Instant::as_us);
                 timer.saturating_sub(self.clock_ahead_us).min(self.leaves_us)
             }
         };
@@ -150,11 +162,24 @@ impl Guest {
     }
 
     /// It begins a session.
-    pub fn come(&mut self, now_us: u64, group: &Group, unix_s_at_origin: u64, token: &ConnectToken) {
+    pub fn come(
+        &mut self,
+        now_us: u64,
+        group: &Group,
+        unix_s_at_origin: u64,
+        token: &ConnectToken,
+        quic: &quic::Shared,
+    ) {
         let config =
             ClientConfig { cache_chunks_max: group.cache_chunks, recipes: group.recipes, unix_s_at_origin };
-        let client = Client::new(self.local(now_us), &config, token).expect("the token names the server");
-        self.client = Some(client);
+        let now = self.local(now_us);
+        self.client = Some(match self.carrier {
+            Carrier::Udp => Client::new(now, &config, token).expect("the token names the server"),
+            Carrier::Quic => Client::carried(now, &config),
+        });
+        let seed = self.seed.wrapping_add(self.sessions);
+        self.quic = (self.carrier == Carrier::Quic).then(|| QuicEnd::connect(now, quic, seed, token));
+        self.transmit(now_us);
         self.comes_us = u64::MAX;
         self.sessions += 1;
         self.has_played = false;
@@ -179,8 +204,12 @@ impl Guest {
 
     /// It goes, with a goodbye or without, and comes again after a while.
     fn leave(&mut self, now_us: u64, says_goodbye: bool, away_us: u64) {
+        let now = self.local(now_us);
         if let Some(client) = self.client.as_mut().filter(|_| says_goodbye) {
             client.disconnect();
+            if let Some(quic) = &mut self.quic {
+                quic.leave(now);
+            }
             self.transmit(now_us);
         }
         self.gone(now_us + away_us);
@@ -188,6 +217,7 @@ impl Guest {
 
     fn gone(&mut self, comes_us: u64) {
         self.client = None;
+        self.quic = None;
         self.waits_since_us = None;
         self.comes_us = if comes_us < self.leaves_us { comes_us } else { u64::MAX };
     }
@@ -202,11 +232,16 @@ impl Guest {
                 continue;
             };
             heard = true;
-            client.handle_datagram(local, server, &mut parcel.bytes);
+            match &mut self.quic {
+                Some(quic) => quic.handle(local, &parcel.bytes, client),
+                None => client.handle_datagram(local, server, &mut parcel.bytes),
+            }
         }
         // On the way in every answer is waited for; later it leaves with the next tick.
         if heard && !self.has_played {
             self.transmit(now_us);
+        } else if heard && self.quic.is_some() {
+            self.send(now_us);
         }
     }
 
@@ -214,9 +249,16 @@ impl Guest {
     pub fn tick(&mut self, now_us: u64) {
         let local = self.local(now_us);
         let Some(client) = &mut self.client else { return };
-        if client.next_timeout().is_none_or(|at| at > local) {
-            return;
+        if let Some(quic) = &mut self.quic
+            && quic.next_timeout().is_some_and(|at| at <= local)
+        {
+            quic.handle_timeout(local, client);
+            self.send(now_us);
         }
+        let Some(client) = self.client.as_mut().filter(|c| c.next_timeout().is_some_and(|at| at <= local))
+        else {
+            return;
+        };
         let decision = if self.rests { Decision::default() } else { self.mind.decide(local, client) };
         client.set_input(decision.input);
         client.handle_timeout(local);
@@ -229,17 +271,32 @@ impl Guest {
         }
     }
 
+    /// Sends what the client has to say.
     fn transmit(&mut self, now_us: u64) {
+        let now = self.local(now_us);
+        if let (Some(client), Some(quic)) = (&mut self.client, &mut self.quic) {
+            quic.take_packets(now, client);
+        }
+        self.send(now_us);
+    }
+
+    /// Sends what the carrier has; on UDP that is what the client has to say.
+    fn send(&mut self, now_us: u64) {
         let (local, at) = (self.local(now_us), self.address(now_us));
-        let Guest { client: Some(client), mind, up, rests, .. } = self else { return };
-        let mut buffer = [0; DATAGRAM_BYTES_MAX];
-        while let Some(transmit) = client.poll_transmit(local, &mut buffer) {
-            let datagram = &buffer[..transmit.bytes];
-            let copies =
-                mind.mischief().filter(|_| !*rests).map_or(1, |mischief| mischief.datagram(datagram));
+        let Guest { client: Some(client), quic, mind, up, rests, .. } = self else { return };
+        let mut send = |datagram: &[u8]| {
+            let mischief = mind.mischief().filter(|_| !*rests);
+            let copies = mischief.map_or(1, |mischief| mischief.datagram(datagram));
             for _ in 0..copies {
                 up.send(now_us, datagram.len(), Parcel { at, bytes: datagram.to_vec() });
             }
+        };
+        if let Some(quic) = quic {
+            return quic.transmit(local, send);
+        }
+        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        while let Some(transmit) = client.poll_transmit(local, &mut buffer) {
+            send(&buffer[..transmit.bytes]);
         }
     }
 

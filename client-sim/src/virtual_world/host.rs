@@ -6,22 +6,27 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use ninefold::carrier::quic::core::{QuicCore, QuicCoreConfig};
 use ninefold::carrier::udp::UdpReport;
 use ninefold::carrier::udp::core::{Outlet, UdpCore};
-use ninefold::carrier::{self, TickEnd};
+use ninefold::carrier::{self, Carrier, TickEnd};
 use ninefold::chunk::ChunkService;
 use ninefold::clock::{Due, Monotonic, TickClock};
 use ninefold::config::Config;
 use ninefold::game::explore::Explore;
 use ninefold::tick::Tick;
-use ninefold_client::protocol::connection::{DATAGRAM_BYTES_MAX, ServerConfig};
-use ninefold_client::protocol::time::Instant;
+use ninefold_client::protocol::connection::ServerConfig;
+use ninefold_client::protocol::link::congestion::{CongestionConfig, Mode};
+use ninefold_client::protocol::time::{Duration, Instant};
 
+use super::quic;
 use super::workshop::{VirtualWorkshop, Yard};
 
 /// The server's address.
 pub const SERVER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 40_000);
+/// Room for the longest datagram of either carrier: QUIC looks for paths of up to 1,452 bytes.
+const ROOM_BYTES: usize = 1_500;
 /// Workers that make chunks.
 const WORKERS: u32 = 2;
 
@@ -56,19 +61,33 @@ impl Outbox {
 
     fn push(&mut self, to: SocketAddr, bytes: usize, report: &mut UdpReport) {
         report.send_calls += 1;
-        self.runs.push((to, self.end));
-        self.end += bytes;
         report.datagrams_out += 1;
         report.bytes_out += bytes as u64;
+        self.append(to, bytes);
+    }
+
+    fn append(&mut self, to: SocketAddr, bytes: usize) {
+        self.runs.push((to, self.end));
+        self.end += bytes;
+    }
+
+    fn space(&mut self) -> &mut [u8] {
+        if self.bytes.len() < self.end + ROOM_BYTES {
+            self.bytes.resize(self.end + 64 * ROOM_BYTES, 0);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// Takes a datagram of QUIC.
+    fn take(&mut self, to: SocketAddr, datagram: &[u8]) {
+        self.space()[..datagram.len()].copy_from_slice(datagram);
+        self.append(to, datagram.len());
     }
 }
 
 impl Outlet for Outbox {
     fn room(&mut self, _: &mut UdpReport, _: usize) -> &mut [u8] {
-        if self.bytes.len() < self.end + DATAGRAM_BYTES_MAX {
-            self.bytes.resize(self.end + 64 * DATAGRAM_BYTES_MAX, 0);
-        }
-        &mut self.bytes[self.end..]
+        self.space()
     }
 
     fn sealed(&mut self, to: SocketAddr, bytes: usize, report: &mut UdpReport) {
@@ -80,7 +99,7 @@ impl Outlet for Outbox {
     fn flush(&mut self, _: &mut UdpReport) {}
 
     fn send(&mut self, to: SocketAddr, datagram: &[u8], report: &mut UdpReport) {
-        self.room(report, datagram.len())[..datagram.len()].copy_from_slice(datagram);
+        self.space()[..datagram.len()].copy_from_slice(datagram);
         self.push(to, datagram.len(), report);
     }
 }
@@ -106,6 +125,8 @@ pub struct Host {
     pub tick: Tick<VirtualWorkshop>,
     /// The UDP carrier and the roster.
     pub udp: UdpCore,
+    /// The QUIC carrier.
+    pub quic: QuicCore,
     /// What it has sent.
     pub outbox: Outbox,
     /// Its clock is so much ahead.
@@ -130,17 +151,27 @@ impl Host {
     pub fn new(now_us: u64, clock_ahead_us: u64, host: &HostConfig, yard: Rc<Yard>) -> Host {
         let HostConfig { config, seed, unix_s_at_origin, private_key, charges } = host;
         let mut random = fastrand::Rng::with_seed(*seed);
-        let mut bytes = || std::array::from_fn(|_| random.u8(..));
+        let mut key = || std::array::from_fn(|_| random.u8(..));
         let now = Instant::from_us(now_us + clock_ahead_us);
-        let (end, carrier_end) = carrier::ends();
+        let (mut end, carrier_end) = carrier::ends();
+        let quic = QuicCoreConfig {
+            identity: quic::identity(),
+            handshakes_max: config.quic_handshakes_max as usize,
+            tick: Duration::from_us(1_000_000 / u64::from(config.tick_rate_hz)),
+            // Never without (RFC 9002 §7): a fixed rate is the link's, above it.
+            congestion: CongestionConfig { mode: Mode::Copa, ..config.rules(0).congestion },
+            seed: key(),
+        };
+        let quic = QuicCore::new(quic, end.add(), Monotonic::start(), now)
+            .expect("the certificate of virtual time can be used");
         let udp = ServerConfig {
             protocol_id: config.protocol_id,
             private_key: *private_key,
             public_addresses: vec![SERVER],
             clients_max: config.clients_max,
             unix_s_at_origin: *unix_s_at_origin,
-            challenge_key: bytes(),
-            hash_seed: bytes(),
+            challenge_key: key(),
+            hash_seed: key(),
             limits: config.handshake_limits(),
         };
         yard.now_us.set(now.as_us());
@@ -153,6 +184,7 @@ impl Host {
             deadlines: TickClock::new(now, rules.tick_rate_hz, config.catch_up_ticks_max),
             tick: Tick::new(rules, chunks, Box::new(game)),
             udp: UdpCore::new(udp, carrier_end, now),
+            quic,
             outbox: Outbox::default(),
             clock_ahead_us,
             stall: (0, 0),
@@ -173,14 +205,19 @@ impl Host {
     /// When it is to be woken.
     pub fn next_us(&self) -> u64 {
         let here = |at: Instant| at.as_us().saturating_sub(self.clock_ahead_us);
-        here(self.next_tick).min(here(self.udp.next_deadline())).max(self.busy_until_us)
+        let carriers = self.udp.next_deadline().min(self.quic.next_deadline());
+        here(self.next_tick).min(here(carriers)).max(self.busy_until_us)
     }
 
     /// Takes a datagram.
-    pub fn receive(&mut self, now_us: u64, from: SocketAddr, datagram: &mut [u8]) {
+    pub fn receive(&mut self, now_us: u64, by: Carrier, from: SocketAddr, datagram: &mut [u8]) {
         let now = self.local(now_us);
-        self.udp.handle(now, from, datagram);
-        self.udp.flush(now, &mut self.outbox);
+        let Host { udp, quic, outbox, .. } = self;
+        match by {
+            Carrier::Udp => udp.handle(now, from, datagram),
+            Carrier::Quic => quic.handle(now, from, datagram, udp, &mut |to, bytes| outbox.take(to, bytes)),
+        }
+        udp.flush(now, outbox);
     }
 
     /// Time has passed; says whether there was a tick.
@@ -191,9 +228,15 @@ impl Host {
         self.is_busy = now_us < self.busy_until_us;
         if !self.is_busy {
             while self.udp.depart(now, &mut self.outbox) {}
+            let Host { udp, quic, outbox, .. } = self;
+            if quic.departures_waiting() > 0 || ticked {
+                quic.depart(now, udp, &mut |to, bytes| outbox.take(to, bytes));
+            }
         }
-        self.udp.handle_timeout(now);
-        self.udp.flush(now, &mut self.outbox);
+        let Host { udp, quic, outbox, .. } = self;
+        udp.handle_timeout(now);
+        quic.handle_timeout(now, udp, &mut |to, bytes| outbox.take(to, bytes));
+        udp.flush(now, outbox);
         ticked
     }
 
@@ -228,7 +271,9 @@ impl Host {
     /// Says goodbye to everybody.
     pub fn say_goodbye(&mut self, now_us: u64) {
         let now = self.local(now_us);
-        self.udp.say_goodbye(now, &mut self.outbox);
+        let Host { udp, quic, outbox, .. } = self;
+        quic.say_goodbye(now, udp, &mut |to, bytes| outbox.take(to, bytes));
+        udp.say_goodbye(now, outbox);
     }
 
     /// Whether a tick is at it, and what it wrote has not left yet.

@@ -18,6 +18,7 @@ mod from_scenario;
 pub mod guest;
 pub mod host;
 pub mod plan;
+pub mod quic;
 pub mod run;
 pub mod sweep;
 pub mod workshop;

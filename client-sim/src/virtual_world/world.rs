@@ -11,6 +11,7 @@ use super::agenda::Agenda;
 use super::guest::{Guest, Parcel};
 use super::host::{Host, HostConfig, SERVER};
 use super::plan::{Fault, FaultKind, Plan, SECOND_US, healed};
+use super::quic;
 use super::workshop::Yard;
 
 /// Seconds since the Unix epoch at time zero: any will do, as long as it is always the same.
@@ -70,6 +71,7 @@ pub struct World {
     random: fastrand::Rng,
     host_config: HostConfig,
     agenda: Agenda,
+    quic: quic::Shared,
     /// What is to come, the next one last.
     course: Vec<(u64, Step)>,
 }
@@ -101,6 +103,7 @@ impl World {
             random,
             host_config,
             agenda: Agenda::default(),
+            quic: quic::Shared::new(),
             course: Vec::new(),
             plan,
         };
@@ -245,7 +248,7 @@ impl World {
         while let Some(mut parcel) = guests[index].up.poll(*now_us) {
             came = true;
             match host {
-                Some(host) => host.receive(*now_us, parcel.at, &mut parcel.bytes),
+                Some(host) => host.receive(*now_us, guests[index].carrier, parcel.at, &mut parcel.bytes),
                 None => *undeliverable += 1,
             }
         }
@@ -259,7 +262,7 @@ impl World {
         let token = self.mint(self.guests[index].client_id);
         let guest = &mut self.guests[index];
         let group = &self.plan.groups[guest.group];
-        guest.come(self.now_us, group, UNIX_S, &token);
+        guest.come(self.now_us, group, UNIX_S, &token, &self.quic);
     }
 
     /// The matchmaker.

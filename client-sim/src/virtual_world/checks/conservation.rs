@@ -55,20 +55,27 @@ impl Abandoned {
 /// What the tick wrote, and what became of it.
 pub fn of_carriers(host: &Host) -> Result<(), String> {
     // While a tick is at it, what it wrote is not there yet.
-    if host.udp.departures_waiting() > 0 || host.is_busy() {
+    if host.udp.departures_waiting() + host.quic.departures_waiting() > 0 || host.is_busy() {
         return Ok(());
     }
     let (counters, report) = (host.tick.counters(), host.udp.counts());
     let (held, _) = host.udp.waiting();
-    let gone = host.outbox.sealed + report.departures_stale + held as u64;
+    let quic = host.quic.report();
+    let quic_out = quic.packets_out + quic.departures_stale + quic.packets_too_large;
+    let gone = host.outbox.sealed + report.departures_stale + held as u64 + quic_out;
     if counters.packets_out != gone {
         return Err(format!(
-            "the tick wrote {} packets; {} were sent, {} were for sessions that had ended, {held} are held",
+            "the tick wrote {} packets; UDP sent {}, {} were for sessions that had ended, {held} are held; QUIC took \
+             {quic_out}",
             counters.packets_out, host.outbox.sealed, report.departures_stale
         ));
     }
     let payload_bytes = host.outbox.sealed_bytes - SEALING_BYTES * host.outbox.sealed;
-    if report.departures_stale == 0 && held == 0 && counters.packet_bytes_out != payload_bytes {
+    if report.departures_stale == 0
+        && held == 0
+        && quic_out == 0
+        && counters.packet_bytes_out != payload_bytes
+    {
         let wrote = counters.packet_bytes_out;
         return Err(format!("the tick wrote {wrote} bytes of packets, {payload_bytes} were sent"));
     }
