@@ -89,6 +89,17 @@ impl Monotonic {
         Instant::from_us(then.saturating_duration_since(self.origin).as_micros() as u64)
     }
 
+    /// A time as the standard library has it.
+    pub fn std(&self, then: Instant) -> std::time::Instant {
+        self.origin + std::time::Duration::from_micros(then.as_us())
+    }
+
+    /// A time that somebody else wants to be woken at: not before it, however it was rounded.
+    pub fn at_or_after(&self, then: std::time::Instant) -> Instant {
+        let since = then.saturating_duration_since(self.origin).as_nanos();
+        Instant::from_us(since.div_ceil(1_000) as u64)
+    }
+
     /// The time in nanoseconds, for measuring.
     pub fn now_ns(&self) -> u64 {
         self.origin.elapsed().as_nanos() as u64

@@ -15,6 +15,8 @@ pub mod key_file;
 pub mod metrics;
 pub mod phase;
 pub mod picture;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod replicas;
 pub mod rules;
 pub mod sending;

@@ -177,6 +177,12 @@ impl Sending {
         }
     }
 
+    /// Fragments that were sent and of which nobody knows yet whether they arrived.
+    pub fn under_way(&self) -> usize {
+        let settled = self.lost.union(&self.acked).len();
+        usize::from(self.next + self.parity_next) - settled
+    }
+
     /// Parity that arrived: so many own fragments it stood in for, once the chunk is whole.
     pub fn parity_acked(&self) -> usize {
         self.acked.len() - self.acked.len_below(self.fragmenter.count())
@@ -215,6 +221,10 @@ impl FragmentSet {
         let index = word as u16 * 64 + self.words[word].trailing_zeros() as u16;
         self.remove(index);
         Some(index)
+    }
+
+    fn union(&self, other: &FragmentSet) -> FragmentSet {
+        FragmentSet { words: std::array::from_fn(|at| self.words[at] | other.words[at]) }
     }
 
     fn len(&self) -> usize {

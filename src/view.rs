@@ -145,6 +145,16 @@ impl View {
         known + offered + ring + self.sendings.capacity() * size_of::<Sending>()
     }
 
+    /// Those chunks with their versions, in no order that means anything.
+    pub fn known_chunks(&self) -> impl Iterator<Item = (ChunkCoord, u32)> {
+        self.known.iter().map(|(coord, version)| (*coord, *version))
+    }
+
+    /// The version of a chunk that the client holds, if it does.
+    pub fn knows(&self, coord: ChunkCoord) -> Option<u32> {
+        self.known.get(&coord).copied()
+    }
+
     /// The made chunk at a place of the ring.
     pub fn chunk(&self, coord: ChunkCoord) -> Option<&Chunk> {
         self.place(coord).and_then(|r| match &r.state {

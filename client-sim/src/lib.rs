@@ -21,5 +21,6 @@ pub mod run;
 pub mod scenario;
 pub mod swarm;
 mod udp;
+pub mod virtual_world;
 pub mod walker;
 pub mod watch;

@@ -45,7 +45,7 @@ pub(super) struct Ask {
 
 /// A client that is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
+pub struct Entry {
     /// Its session.
     pub connection: ConnectionId,
     /// Slots that there are.

@@ -2,28 +2,28 @@
 //!
 //! The thread waits for datagrams, the tick's doorbell or the next timer. It opens what comes, hands
 //! packets to the tick, seals what the tick wrote when it is due, and sends runs of equally long datagrams to one client
-//! with one call (GSO) where the kernel can. It also keeps the [`roster`] of all carriers.
+//! with one call (GSO) where the kernel can. It also keeps the [`roster`] of all carriers. What it does with datagrams,
+//! and when, is its [`core`]'s, which knows no socket.
 
-use std::collections::VecDeque;
+pub mod core;
+
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use bytes::Bytes;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
-use ninefold_protocol::connection::{
-    self, DATAGRAM_BYTES_MAX, DisconnectReason, Event, Received, ServerConfig,
-};
+use ninefold_protocol::connection::{self, DATAGRAM_BYTES_MAX, DisconnectReason, ServerConfig};
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::time::{Duration, Instant};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 
-use super::held::{HELD_MAX, Held};
-use super::roster::{self, Ask, Desk, Door, Entry, Generations, Order};
-use super::{Arrival, Carrier, CarrierEnd, ConnectionId, Departure, socket};
+use self::core::{Outlet, UdpCore, WAITING_MAX};
+use super::held::HELD_MAX;
+use super::roster::{self, Ask, Desk, Door, Entry, Order};
+use super::{CarrierEnd, socket};
 use crate::clock::Monotonic;
 use crate::telemetry::{CARRIER_SHOWN_EVERY, Live, Mark, UdpShown};
 
@@ -36,18 +36,8 @@ const RECEIVE_CALLS_MAX: usize = 16;
 /// Datagrams after which departures get their turn, however many more have come: what a flood can delay
 /// others by is this many refusals and one batch.
 const ARRIVALS_PER_TURN_MAX: u64 = 1_024;
-/// Departures before arrivals get their turn.
-const DEPARTURES_PER_TURN_MAX: usize = 4_096;
 /// The kernel's bound on one GSO send: 65,535 bytes less the IP and UDP headers.
 const RUN_BYTES_MAX: usize = 65_535 - 48;
-/// Comings and goings that may wait for room in the lane; at so many nothing more is read until the tick has
-/// taken some, and the kernel's buffer decides what is lost.
-const WAITING_MAX: usize = 1 << 16;
-/// A packet may leave this much before its time: waiting is in whole milliseconds, so it is early as often
-/// as late.
-const DEPARTURE_EARLY_MAX: Duration = Duration::from_us(500);
-/// From so much on a held packet counts as late.
-const DEPARTURE_LATE_MIN: Duration = Duration::from_ms(2);
 /// Orders of other carriers before anything else gets its turn.
 const ORDERS_PER_TURN_MAX: usize = 256;
 /// The thread looks at its timers at least this often.
@@ -153,14 +143,8 @@ impl BoundUdp {
         let (door, desk) = roster::open(guests_max, Arc::clone(&waker));
         let mut udp = Udp {
             sender: Sender::new(socket, state),
-            clients_max: config.clients_max,
-            connection: connection::Server::new(config, clock.now()),
-            generations: Generations::default(),
+            core: UdpCore::new(config, end, clock.now()),
             desk,
-            end,
-            waiting: VecDeque::new(),
-            held: Held::default(),
-            report: UdpReport::default(),
             live,
             shown_at: Instant::ZERO,
             held_mark: Mark::default(),
@@ -202,17 +186,9 @@ impl RunningUdp {
 /// The thread's state.
 struct Udp {
     sender: Sender,
-    connection: connection::Server,
-    clients_max: u32,
-    generations: Generations,
+    core: UdpCore,
     /// Where other carriers ask.
     desk: Desk,
-    end: CarrierEnd,
-    /// Comings and goings that found the lane full; they are never dropped.
-    waiting: VecDeque<Arrival>,
-    /// Packets that are not due yet.
-    held: Held,
-    report: UdpReport,
     live: Arc<Live>,
     /// When it last showed what it has counted.
     shown_at: Instant,
@@ -225,7 +201,7 @@ impl Udp {
         let mut events = Events::with_capacity(4);
         let mut buffers = vec![0; BATCH_SIZE * TRAIN_BYTES];
         let mut more = false;
-        while !stop.load(Ordering::Relaxed) && !self.end.departures.is_abandoned() {
+        while !stop.load(Ordering::Relaxed) && !self.core.is_abandoned() {
             let wait = if more { Duration::ZERO } else { self.wait(clock.now()) };
             if let Err(error) = poll.poll(&mut events, Some(wait.into()))
                 && error.kind() != io::ErrorKind::Interrupted
@@ -233,30 +209,29 @@ impl Udp {
                 tracing::error!(%error, "waiting for the socket failed; the carrier ends");
                 break;
             }
-            more = self.waiting.len() < WAITING_MAX && self.receive(&clock, &mut buffers);
-            more |= self.waiting.len() < WAITING_MAX && self.serve_orders(clock.now());
-            more |= self.depart(&clock);
-            self.connection.handle_timeout(clock.now());
-            self.tell_events();
-            self.flush_connection(clock.now());
+            more = self.core.has_room() && self.receive(&clock, &mut buffers);
+            more |= self.core.has_room() && self.serve_orders(clock.now());
+            more |= self.core.depart(clock.now(), &mut self.sender);
+            self.core.handle_timeout(clock.now());
+            self.evict();
+            self.core.flush(clock.now(), &mut self.sender);
             self.publish(clock.now());
         }
-        self.say_goodbye(&clock);
+        self.core.say_goodbye(clock.now(), &mut self.sender);
         self.publish(clock.now() + CARRIER_SHOWN_EVERY);
-        self.report
+        UdpReport { cpu_ns: crate::clock::thread_cpu_ns(), ..self.core.report() }
     }
 
     fn wait(&self, now: Instant) -> Duration {
-        let held = self.held.next_at().map_or(WAIT_MAX, |at| at.since(now + DEPARTURE_EARLY_MAX));
-        self.connection.next_deadline().since(now).min(WAIT_MAX).min(held)
+        self.core.next_deadline().since(now).min(WAIT_MAX)
     }
 
     /// Takes what came; says whether there may be more.
     fn receive(&mut self, clock: &Monotonic, buffers: &mut [u8]) -> bool {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
-        let before = self.report.datagrams_in;
+        let mut received = 0;
         for _ in 0..RECEIVE_CALLS_MAX {
-            if self.report.datagrams_in - before >= ARRIVALS_PER_TURN_MAX {
+            if received >= ARRIVALS_PER_TURN_MAX {
                 break;
             }
             let mut trains = buffers.chunks_exact_mut(TRAIN_BYTES);
@@ -267,62 +242,20 @@ impl Udp {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 // An error that stays must not keep the thread busy: the next doorbell tries again.
                 Err(_) => {
-                    self.report.receive_errors += 1;
+                    self.core.report_mut().receive_errors += 1;
                     return false;
                 }
             };
             let now = clock.now();
             for (meta, train) in metas[..messages].iter().zip(buffers.chunks_exact_mut(TRAIN_BYTES)) {
                 for datagram in train[..meta.len].chunks_mut(meta.stride.max(1)) {
-                    self.take(now, meta.addr, datagram);
+                    self.core.handle(now, meta.addr, datagram);
+                    received += 1;
                 }
             }
-            self.flush_connection(now);
+            self.core.flush(now, &mut self.sender);
         }
         true
-    }
-
-    fn take(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
-        self.report.datagrams_in += 1;
-        self.report.bytes_in += datagram.len() as u64;
-        if let Received::Payload { slot, bytes } = self.connection.handle(now, from, datagram) {
-            let arrival = Arrival::Packet { connection: self.generations.current(slot), at: now };
-            // While comings wait for room, packets behind them would overtake them.
-            if !self.waiting.is_empty() || self.end.arrivals.push(arrival, bytes).is_err() {
-                self.report.arrivals_dropped += 1;
-            }
-        }
-        self.tell_events();
-    }
-
-    fn tell_events(&mut self) {
-        while let Some(event) = self.connection.poll_event() {
-            let arrival = match event {
-                Event::Connected { slot, client_id, .. } => {
-                    let connection = self.generations.enter(slot, Carrier::Udp);
-                    Arrival::Connected { connection, client_id }
-                }
-                Event::Disconnected { reason: DisconnectReason::ByServer, .. } => continue,
-                Event::Disconnected { slot, reason, .. } => {
-                    let connection = self.generations.current(slot);
-                    if connection.carrier != Carrier::Udp && reason == DisconnectReason::Replaced {
-                        self.desk.evict(connection);
-                    }
-                    Arrival::Disconnected(connection)
-                }
-            };
-            self.waiting.push_back(arrival);
-        }
-        self.tell_waiting();
-    }
-
-    fn tell_waiting(&mut self) {
-        while let Some(arrival) = self.waiting.front().copied() {
-            if self.end.arrivals.push(arrival, &[]).is_err() {
-                break;
-            }
-            self.waiting.pop_front();
-        }
     }
 
     /// Does what other carriers ask; says whether there may be more.
@@ -331,7 +264,7 @@ impl Udp {
             let Ok(order) = self.desk.orders.try_recv() else { return false };
             match order {
                 Order::Admit(ask) => self.admit(now, ask),
-                Order::Release(connection, reason) => self.release(connection, reason),
+                Order::Release(connection, reason) => self.core.release(connection, reason),
             }
         }
         true
@@ -339,129 +272,32 @@ impl Udp {
 
     fn admit(&mut self, now: Instant, ask: Ask) {
         let Ask { from, mut shown, answer } = ask;
-        let admitted = self.connection.admit(now, from, &mut shown[..]);
-        // Who had the slot a moment ago goes before this one comes.
-        self.tell_events();
-        let entry = admitted.map(|admitted| {
-            let connection = self.generations.enter(admitted.slot, Carrier::Quic);
-            self.waiting.push_back(Arrival::Connected { connection, client_id: admitted.client_id });
-            Entry { connection, slots: self.clients_max, timeout: admitted.timeout }
-        });
-        self.tell_waiting();
+        let entry = self.core.admit(now, from, &mut shown);
         if let Err(Ok(Entry { connection, .. })) = answer.send(entry) {
-            self.release(connection, DisconnectReason::ByPeer);
+            self.core.release(connection, DisconnectReason::ByPeer);
         }
     }
 
-    fn release(&mut self, connection: ConnectionId, reason: DisconnectReason) {
-        if self.generations.is_current(connection) {
-            self.connection.release(connection.slot, reason);
-            self.tell_events();
+    /// Tells the other carrier who has to make way.
+    fn evict(&mut self) {
+        while let Some(connection) = self.core.poll_evicted() {
+            self.desk.evict(connection);
         }
-    }
-
-    /// Seals and sends what is due; says whether there is more that is.
-    fn depart(&mut self, clock: &Monotonic) -> bool {
-        let now = clock.now();
-        self.depart_until(now, now + DEPARTURE_EARLY_MAX)
-    }
-
-    /// Sends held packets and then what the tick wrote, as far as it leaves by `until`; holds the rest.
-    fn depart_until(&mut self, now: Instant, until: Instant) -> bool {
-        let Udp { held, .. } = self;
-        let mut turn = Turn { now, sender: &mut self.sender, report: &mut self.report };
-        while let Some(place) = held.pop(until) {
-            let late = now.since(place.at) > DEPARTURE_LATE_MIN;
-            turn.report.departures_late += u64::from(late);
-            let parts: [&[u8]; 2] = [&place.head, &place.tail];
-            turn.send(&mut self.connection, &self.generations, place.connection, &parts);
-            place.tail = Bytes::new();
-        }
-        let mut head = [0; PACKET_BYTES_MAX];
-        let mut more = true;
-        for _ in 0..DEPARTURES_PER_TURN_MAX {
-            let has_room = held.len() < HELD_MAX;
-            let Some((departure, head)) = has_room.then(|| self.end.departures.pop(&mut head)).flatten()
-            else {
-                more = false;
-                break;
-            };
-            match departure {
-                Departure::Packet { connection, at, tail } if at > until => {
-                    turn.report.departures_held += 1;
-                    held.push(at, connection, head, tail);
-                }
-                Departure::Packet { connection, tail, .. } => {
-                    turn.send(&mut self.connection, &self.generations, connection, &[head, &tail]);
-                }
-                Departure::Disconnect(connection) => {
-                    if self.generations.is_current(connection) {
-                        self.connection.disconnect(connection.slot);
-                    }
-                }
-            }
-        }
-        self.sender.flush(&mut self.report);
-        more
-    }
-
-    /// Sends what the connection layer itself has to say.
-    fn flush_connection(&mut self, now: Instant) {
-        let mut buffer = [0; DATAGRAM_BYTES_MAX];
-        while let Some(transmit) = self.connection.poll_transmit(now, &mut buffer) {
-            self.sender.send(transmit.to, &buffer[..transmit.bytes], 1, &mut self.report);
-        }
-    }
-
-    fn say_goodbye(&mut self, clock: &Monotonic) {
-        let now = clock.now();
-        // Nobody is there to hold anything any longer.
-        while self.depart_until(now, Instant::from_us(u64::MAX)) {}
-        self.connection.disconnect_all();
-        self.flush_connection(now);
     }
 
     fn publish(&mut self, now: Instant) {
-        self.held_mark.note(self.held.len(), HELD_MAX);
-        self.comings_mark.note(self.waiting.len(), WAITING_MAX);
-        let UdpReport { datagrams_in, datagrams_out, bytes_out, .. } = self.report;
+        let (held, comings) = self.core.waiting();
+        self.held_mark.note(held, HELD_MAX);
+        self.comings_mark.note(comings, WAITING_MAX);
+        let UdpReport { datagrams_in, datagrams_out, bytes_out, .. } = *self.core.counts();
         self.live.datagrams_in.store(datagrams_in, Ordering::Relaxed);
         self.live.datagrams_out.store(datagrams_out, Ordering::Relaxed);
         self.live.bytes_out.store(bytes_out, Ordering::Relaxed);
         if now.since(self.shown_at) >= CARRIER_SHOWN_EVERY {
             self.shown_at = now;
-            self.report.connection = *self.connection.counters();
-            self.report.cpu_ns = crate::clock::thread_cpu_ns();
-            let shown = UdpShown { report: self.report, held: self.held_mark, comings: self.comings_mark };
+            let report = UdpReport { cpu_ns: crate::clock::thread_cpu_ns(), ..self.core.report() };
+            let shown = UdpShown { report, held: self.held_mark, comings: self.comings_mark };
             self.live.udp.show(now, shown);
-        }
-    }
-}
-
-/// What sealing and sending one turn's packets needs.
-struct Turn<'u> {
-    now: Instant,
-    sender: &'u mut Sender,
-    report: &'u mut UdpReport,
-}
-
-impl Turn<'_> {
-    /// Seals a packet and appends it to the run, unless its session has ended.
-    fn send(
-        &mut self,
-        connections: &mut connection::Server,
-        generations: &Generations,
-        to: ConnectionId,
-        parts: &[&[u8]; 2],
-    ) {
-        if !generations.is_current(to) {
-            self.report.departures_stale += 1;
-            return;
-        }
-        let room = self.sender.room(self.report, PACKET_BYTES_MAX);
-        match connections.seal(self.now, to.slot, parts, room) {
-            Ok((to, bytes)) => self.sender.sealed(to, bytes, self.report),
-            Err(_) => self.report.departures_stale += 1,
         }
     }
 }
@@ -489,6 +325,22 @@ impl Sender {
         self.state.recv((&self.socket).into(), slices, metas)
     }
 
+    /// Sends `datagrams` datagrams of [`Sender::segment_bytes`] each, the last one perhaps shorter.
+    fn transmit(&self, to: SocketAddr, contents: &[u8], datagrams: usize, report: &mut UdpReport) {
+        let segment_size = (datagrams > 1).then_some(self.segment_bytes);
+        let transmit = Transmit { destination: to, ecn: None, contents, segment_size, src_ip: None };
+        report.send_calls += 1;
+        match self.state.try_send((&self.socket).into(), &transmit) {
+            Ok(()) => {
+                report.datagrams_out += datagrams as u64;
+                report.bytes_out += contents.len() as u64;
+            }
+            Err(_) => report.send_errors += datagrams as u64,
+        }
+    }
+}
+
+impl Outlet for Sender {
     /// Room for one more datagram behind the run.
     fn room(&mut self, report: &mut UdpReport, bytes: usize) -> &mut [u8] {
         if self.run_bytes + bytes + DATAGRAM_BYTES_MAX - PACKET_BYTES_MAX > RUN_BYTES_MAX {
@@ -525,21 +377,10 @@ impl Sender {
         }
         let bytes = std::mem::take(&mut self.run_bytes);
         let datagrams = std::mem::take(&mut self.run_datagrams);
-        self.send(self.to, &self.run[..bytes], datagrams, report);
+        self.transmit(self.to, &self.run[..bytes], datagrams, report);
     }
 
-    /// Sends `datagrams` datagrams of [`Sender::segment_bytes`] each, the last one perhaps shorter. What
-    /// the kernel does not take is lost as if on the wire: the link notices and sends it again.
-    fn send(&self, to: SocketAddr, contents: &[u8], datagrams: usize, report: &mut UdpReport) {
-        let segment_size = (datagrams > 1).then_some(self.segment_bytes);
-        let transmit = Transmit { destination: to, ecn: None, contents, segment_size, src_ip: None };
-        report.send_calls += 1;
-        match self.state.try_send((&self.socket).into(), &transmit) {
-            Ok(()) => {
-                report.datagrams_out += datagrams as u64;
-                report.bytes_out += contents.len() as u64;
-            }
-            Err(_) => report.send_errors += datagrams as u64,
-        }
+    fn send(&mut self, to: SocketAddr, datagram: &[u8], report: &mut UdpReport) {
+        self.transmit(to, datagram, 1, report);
     }
 }

@@ -185,6 +185,12 @@ fn take_message(
                 return;
             };
             counters.chunks_forgotten += 1;
+            #[cfg(feature = "planted-bugs")]
+            if crate::planted::Planted::LoseForgets.is_there()
+                && counters.chunks_forgotten.is_multiple_of(100)
+            {
+                return;
+            }
             session.view.forget(coord, at.version);
         }
         Message::ChunkRequest(key) => {

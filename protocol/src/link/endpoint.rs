@@ -86,6 +86,10 @@ pub struct LinkStats {
     pub packets_lost: u64,
     /// Packets sent to ask whether anybody is there.
     pub probes_sent: u64,
+    /// Packets sent that the peer has to acknowledge.
+    pub eliciting_sent: u64,
+    /// Those that were acknowledged or given up; the others are in flight.
+    pub eliciting_settled: u64,
 }
 
 /// Why a packet was refused; it then counts as not received.
@@ -391,6 +395,7 @@ impl<T> Link<T> {
 
     pub(super) fn on_sent(&mut self, now: Instant, mut packet: Sent<T>) {
         self.stats.packets_sent += 1;
+        self.stats.eliciting_sent += u64::from(packet.eliciting);
         if packet.acks_below > 0 {
             self.ack_news = false;
             self.ack_due = false;
@@ -421,6 +426,7 @@ fn deliver<T>(
     outcomes: &mut VecDeque<Outcome<T>>,
     stats: &mut LinkStats,
 ) {
+    stats.eliciting_settled += u64::from(settled.sent.eliciting);
     if settled.acked {
         stats.packets_acked += 1;
     } else if settled.sent.eliciting {

@@ -15,7 +15,7 @@ use crate::carrier::roster::Entry;
 
 /// Time for the handshake, for showing the token, and for hearing the answer. As QUIC repeats what is lost by
 /// itself, it is half of what UDP allows.
-const STEP_MAX: StdDuration = StdDuration::from_secs(5);
+pub(super) const STEP_MAX: StdDuration = StdDuration::from_secs(5);
 /// How often a path that is too narrow yet is looked at again; the search for its MTU takes a few round
 /// trips.
 const WIDTH_EVERY: StdDuration = StdDuration::from_millis(10);

@@ -71,6 +71,12 @@ impl Identity {
         Ok(Identity { chain, key })
     }
 
+    /// A certificate and its key (PKCS #8), both in DER.
+    pub fn from_der(certificate: &[u8], key: &[u8]) -> Self {
+        let chain = vec![CertificateDer::from(certificate.to_vec())];
+        Identity { chain, key: PrivatePkcs8KeyDer::from(key.to_vec()).into() }
+    }
+
     /// A fresh self-signed certificate for this machine's own names.
     pub fn development() -> Result<Self, IdentityError> {
         let names = DEVELOPMENT_NAMES.map(String::from);

@@ -15,6 +15,7 @@
 mod attend;
 mod certificate;
 mod congestion;
+pub mod core;
 #[cfg(test)]
 mod line;
 mod peers;
@@ -145,12 +146,7 @@ impl BoundQuic {
         let congestion: Congestion = Arc::new(FlowFactory { clock, config: congestion });
         let key_log = debug_dir.as_deref().map(open_debug_dir).transpose()?;
         let mut server = ServerConfig::with_crypto(Arc::new(identity.crypto(key_log)?));
-        server
-            .transport_config(Arc::new(transport(Arc::clone(&congestion))))
-            .max_incoming(handshakes_max)
-            .incoming_buffer_size(INCOMING_BYTES_MAX)
-            .incoming_buffer_size_total(INCOMING_BYTES_ALL_MAX);
-        server.validation_token.sent(0);
+        configure(&mut server, &congestion, handshakes_max);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
         let endpoint = Endpoint::new(
@@ -178,6 +174,16 @@ impl BoundQuic {
             std::thread::Builder::new().name("ninefold-quic".into()).spawn(move || quic.run(runtime))?;
         Ok(RunningQuic { doorbell, stop, thread })
     }
+}
+
+/// What every server of ours allows.
+fn configure(server: &mut ServerConfig, congestion: &Congestion, handshakes_max: usize) {
+    server
+        .transport_config(Arc::new(transport(Arc::clone(congestion))))
+        .max_incoming(handshakes_max)
+        .incoming_buffer_size(INCOMING_BYTES_MAX)
+        .incoming_buffer_size_total(INCOMING_BYTES_ALL_MAX);
+    server.validation_token.sent(0);
 }
 
 fn open_debug_dir(path: &Path) -> Result<KeyLogTo, QuicError> {
@@ -226,7 +232,7 @@ struct Quic {
 
 /// What the tasks of the thread share. No borrow is held over an await.
 struct Shared {
-    peers: RefCell<Peers>,
+    peers: RefCell<Peers<Connection>>,
     arrivals: RefCell<super::lane::Sender<Arrival>>,
     door: Door,
     report: RefCell<QuicReport>,
@@ -305,34 +311,50 @@ struct Gate {
     until: Instant,
 }
 
+/// What becomes of a connection that somebody begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Attend,
+    Refuse,
+    /// It has to prove its address first.
+    Retry,
+    /// Not a word: it begins again by itself in a while.
+    Ignore,
+}
+
 impl Gate {
-    fn pass(&mut self, shared: &Shared, incoming: Incoming) -> Option<Incoming> {
-        let now = shared.clock.now();
-        let mut report = shared.report.borrow_mut();
-        report.connections += 1;
+    /// Decides and counts, while so many connections are `under_way`.
+    fn decide(&mut self, now: Instant, under_way: usize, may_retry: bool, report: &mut QuicReport) -> Pass {
         if now >= self.until {
             (self.begins_left, self.until) = (BEGINS_MAX, now + BEGIN_WINDOW);
         }
-        let under_way = shared.attended.get();
         if under_way >= self.handshakes_max {
             report.handshakes_over_limit += 1;
-            incoming.refuse();
-            return None;
+            return Pass::Refuse;
         }
-        if under_way >= self.handshakes_max / RETRY_SHARE && incoming.may_retry() {
+        if under_way >= self.handshakes_max / RETRY_SHARE && may_retry {
             report.retries += 1;
-            // What cannot be sent now is asked for again.
-            let _ = incoming.retry();
-            return None;
+            return Pass::Retry;
         }
         if self.begins_left == 0 {
-            // Not a word: it begins again by itself in a while.
             report.handshakes_over_rate += 1;
-            incoming.ignore();
-            return None;
+            return Pass::Ignore;
         }
         self.begins_left -= 1;
-        Some(incoming)
+        Pass::Attend
+    }
+
+    fn pass(&mut self, shared: &Shared, incoming: Incoming) -> Option<Incoming> {
+        let mut report = shared.report.borrow_mut();
+        report.connections += 1;
+        match self.decide(shared.clock.now(), shared.attended.get(), incoming.may_retry(), &mut report) {
+            Pass::Attend => return Some(incoming),
+            Pass::Refuse => incoming.refuse(),
+            // What cannot be sent now is asked for again.
+            Pass::Retry => drop(incoming.retry()),
+            Pass::Ignore => incoming.ignore(),
+        }
+        None
     }
 }
 
@@ -390,7 +412,7 @@ impl Shared {
         }
     }
 
-    fn settle(&self, mut peer: peers::Peer, reason: Option<CloseReason>) {
+    fn settle(&self, mut peer: peers::Peer<Connection>, reason: Option<CloseReason>) {
         if let Some(reason) = reason {
             close(&peer.connection, reason);
         }

@@ -16,10 +16,69 @@ use crate::carrier::{Arrival, ConnectionId};
 /// A path that has been too narrow for so long, with packets waiting for it, will not grow.
 const NARROW_MAX: Duration = Duration::from_secs(5);
 
+/// A connection as the sessions use it: quinn's handle on a socket, or its sans-IO core.
+pub(super) trait Path {
+    /// Bytes that the send buffer still takes.
+    fn space(&self) -> usize;
+
+    /// Sends one packet; what is too much pushes the oldest out.
+    fn send(&self, packet: Bytes) -> Result<(), NotSent>;
+
+    /// The longest packet that it takes now.
+    fn packet_bytes_max(&self) -> Option<usize>;
+
+    /// What QUIC counts.
+    fn stats(&self) -> ConnectionStats;
+
+    /// Where the peer is.
+    fn address(&self) -> std::net::SocketAddr;
+
+    /// Where its controller hears that it could have got more.
+    fn held_back(&self) -> Option<HeldBack>;
+}
+
+/// Why a packet was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotSent {
+    /// It does not fit the path.
+    TooLarge,
+    /// The connection has ended, or takes no datagrams.
+    Gone,
+}
+
+impl Path for Connection {
+    fn space(&self) -> usize {
+        self.datagram_send_buffer_space()
+    }
+
+    fn send(&self, packet: Bytes) -> Result<(), NotSent> {
+        self.send_datagram(packet).map_err(|error| match error {
+            SendDatagramError::TooLarge => NotSent::TooLarge,
+            _ => NotSent::Gone,
+        })
+    }
+
+    fn packet_bytes_max(&self) -> Option<usize> {
+        self.max_datagram_size()
+    }
+
+    fn stats(&self) -> ConnectionStats {
+        Connection::stats(self)
+    }
+
+    fn address(&self) -> std::net::SocketAddr {
+        self.remote_address()
+    }
+
+    fn held_back(&self) -> Option<HeldBack> {
+        FlowController::held_back(self)
+    }
+}
+
 /// A session.
-pub(super) struct Peer {
+pub(super) struct Peer<C> {
     pub id: ConnectionId,
-    pub connection: Connection,
+    pub connection: C,
     /// What its token says of silence.
     timeout: Option<Duration>,
     /// Frames that came; more of them mean that it is there.
@@ -44,8 +103,8 @@ pub(super) struct Peer {
 }
 
 /// The sessions by slot.
-pub(super) struct Peers {
-    slots: Vec<Option<Box<Peer>>>,
+pub(super) struct Peers<C> {
+    slots: Vec<Option<Box<Peer<C>>>>,
     /// Slots that got packets, or have less than full room: their rooms are reckoned after each tick.
     watched: Vec<u32>,
     tick_us: u64,
@@ -68,14 +127,14 @@ fn queued_bytes(space: usize) -> usize {
     (SEND_BUFFER_BYTES - RECORD_BYTES).saturating_sub(space)
 }
 
-impl Peers {
+impl<C: Path> Peers<C> {
     /// Nobody. A tick takes `tick` at most.
     pub fn new(tick: Duration) -> Self {
         Peers { slots: Vec::new(), watched: Vec::new(), tick_us: tick.as_us() }
     }
 
     /// Takes a session in; one that was left in its slot comes back.
-    pub fn insert(&mut self, now: Instant, entry: Entry, connection: Connection) -> Option<Box<Peer>> {
+    pub fn insert(&mut self, now: Instant, entry: Entry, connection: C) -> Option<Box<Peer<C>>> {
         let slot = entry.connection.slot as usize;
         if self.slots.len() <= slot {
             self.slots.resize_with(slot + 1, || None);
@@ -86,11 +145,11 @@ impl Peers {
             timeout: entry.timeout,
             heard: frames_heard(&stats),
             heard_at: now,
-            address: connection.remote_address(),
+            address: connection.address(),
             // Differs from what any line has, so that the tick is told with the first packet.
             room: u32::MAX,
             packets: 0,
-            held_back: FlowController::held_back(&connection),
+            held_back: connection.held_back(),
             queued: 0,
             left_over: None,
             // What had the slot before may have left it there.
@@ -103,17 +162,17 @@ impl Peers {
     }
 
     /// Takes this very session out.
-    pub fn remove(&mut self, id: ConnectionId) -> Option<Box<Peer>> {
+    pub fn remove(&mut self, id: ConnectionId) -> Option<Box<Peer<C>>> {
         self.get_mut(id)?;
         self.slots[id.slot as usize].take()
     }
 
     /// All sessions, which are then gone.
-    pub fn drain(&mut self) -> impl Iterator<Item = Box<Peer>> {
+    pub fn drain(&mut self) -> impl Iterator<Item = Box<Peer<C>>> {
         std::mem::take(&mut self.slots).into_iter().flatten()
     }
 
-    fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Peer> {
+    fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Peer<C>> {
         self.slots.get_mut(id.slot as usize)?.as_deref_mut().filter(|peer| peer.id == id)
     }
 
@@ -139,21 +198,21 @@ impl Peers {
         let mut packet = BytesMut::with_capacity(head.len() + tail.len());
         packet.extend_from_slice(head);
         packet.extend_from_slice(tail);
-        let space = peer.connection.datagram_send_buffer_space();
+        let space = peer.connection.space();
         peer.left_over.get_or_insert(queued_bytes(space));
         let overflows = u64::from(space < packet.len());
-        match peer.connection.send_datagram(packet.freeze()) {
+        match peer.connection.send(packet.freeze()) {
             Ok(()) => {
                 report.packets_out += 1;
                 peer.packets += 1;
                 report.send_buffer_overflows += overflows;
             }
-            Err(SendDatagramError::TooLarge) => {
+            Err(NotSent::TooLarge) => {
                 report.packets_too_large += 1;
                 let since = *peer.narrow_since.get_or_insert(now);
                 return (now.since(since) >= NARROW_MAX).then_some(CloseReason::NarrowPath);
             }
-            Err(_) => report.departures_stale += 1,
+            Err(NotSent::Gone) => report.departures_stale += 1,
         }
         None
     }
@@ -169,7 +228,7 @@ impl Peers {
         let (slots, tick_us) = (&mut self.slots, self.tick_us);
         self.watched.retain(|slot| {
             let Some(peer) = slots[*slot as usize].as_deref_mut() else { return false };
-            let queued = queued_bytes(peer.connection.datagram_send_buffer_space());
+            let queued = queued_bytes(peer.connection.space());
             let left_over = peer.left_over.take().unwrap_or(queued);
             let drained = peer.queued.saturating_sub(left_over);
             peer.queued = queued;
@@ -206,14 +265,14 @@ impl Peers {
             } else if peer.timeout.is_some_and(|timeout| now.since(peer.heard_at) >= timeout) {
                 silent.push(peer.id);
             }
-            let address = peer.connection.remote_address();
+            let address = peer.connection.address();
             if address != peer.address {
                 peer.address = address;
                 // Another path has another controller.
-                peer.held_back = FlowController::held_back(&peer.connection);
+                peer.held_back = peer.connection.held_back();
                 report.migrations += 1;
             }
-            if peer.connection.max_datagram_size().is_some_and(|bytes| bytes >= PACKET_BYTES_MAX) {
+            if peer.connection.packet_bytes_max().is_some_and(|bytes| bytes >= PACKET_BYTES_MAX) {
                 peer.narrow_since = None;
             }
         }
@@ -221,7 +280,7 @@ impl Peers {
     }
 }
 
-impl Peer {
+impl<C: Path> Peer<C> {
     /// Counts what is left to count.
     pub fn settle(&mut self, report: &mut QuicReport) {
         self.counted.take(&self.connection.stats(), report);

@@ -17,9 +17,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
-use ninefold_protocol::connection::{ADMITTED_BYTES, CloseReason};
+use ninefold_protocol::connection::{ADMITTED_BYTES, CloseReason, ConnectToken};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime, TransportConfig};
+use quinn::{
+    Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, TokioRuntime, TransportConfig,
+};
 use quinn_proto::RandomConnectionIdGenerator;
 use socket2::SockRef;
 
@@ -29,7 +31,7 @@ use super::socket::any_port;
 use crate::Client;
 
 /// Bytes of a connection id. With two, the link's largest packets fit the smallest MTU from the start.
-const ID_BYTES: usize = 2;
+pub const ID_BYTES: usize = 2;
 /// UDP payload that every path carries: what IPv6 promises.
 const MTU_MIN: u16 = 1_232;
 /// A round trip before one is known.
@@ -43,18 +45,39 @@ pub fn endpoint(server: SocketAddr, trust: &Trust, receive_buffer_bytes: usize) 
     let socket = std::net::UdpSocket::bind(any_port(server))?;
     // Less than asked for is no error: what the kernel then drops is sent again and counted.
     let _ = SockRef::from(&socket).set_recv_buffer_size(receive_buffer_bytes);
-    let tls = trust.tls().map_err(io::Error::other)?;
-    let crypto = QuicClientConfig::try_from(tls).map_err(io::Error::other)?;
-    let mut client = quinn::ClientConfig::new(Arc::new(crypto));
-    let mut transport = TransportConfig::default();
-    transport.initial_mtu(MTU_MIN).min_mtu(MTU_MIN).initial_rtt(INITIAL_RTT);
-    transport.keep_alive_interval(Some(KEEP_ALIVE));
-    client.transport_config(Arc::new(transport));
+    let client = client_config(trust)?;
     let mut config = EndpointConfig::default();
     config.cid_generator(|| Box::new(RandomConnectionIdGenerator::new(ID_BYTES)));
     let mut endpoint = Endpoint::new(config, None, socket, Arc::new(TokioRuntime))?;
     endpoint.set_default_client_config(client);
     Ok(endpoint)
+}
+
+/// A client's TLS and transport, for those who drive quinn by themselves.
+pub fn client_config(trust: &Trust) -> io::Result<quinn::ClientConfig> {
+    let tls = trust.tls().map_err(io::Error::other)?;
+    let crypto = QuicClientConfig::try_from(tls).map_err(io::Error::other)?;
+    let mut client = quinn::ClientConfig::new(Arc::new(crypto));
+    client.transport_config(Arc::new(transport(None)));
+    Ok(client)
+}
+
+/// A client's transport. Silence of `timeout` ends the session, as the token says ([`ConnectToken::timeout_s`]); quinn's
+/// half minute if it says nothing: without it, a client would wait so long for a server that is gone.
+pub fn transport(timeout: Option<StdDuration>) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport.initial_mtu(MTU_MIN).min_mtu(MTU_MIN).initial_rtt(INITIAL_RTT);
+    transport.keep_alive_interval(Some(KEEP_ALIVE));
+    if let Some(timeout) = timeout.and_then(|timeout| IdleTimeout::try_from(timeout).ok()) {
+        transport.max_idle_timeout(Some(timeout));
+    }
+    transport
+}
+
+/// The silence that ends a session with this token.
+pub fn timeout(token: &ConnectToken) -> Option<StdDuration> {
+    let seconds = u64::try_from(token.timeout_s).ok().filter(|seconds| *seconds > 0);
+    seconds.map(StdDuration::from_secs)
 }
 
 /// Connects, shows the token (`ConnectToken::shown`) and waits to be let in.
