@@ -5,10 +5,12 @@
 //!   ninefold-udp    owns its socket, the sessions' keys, and who is there
 //!   ninefold-quic   owns its socket and the QUIC connections, where QUIC is on
 //!   workers         make chunks
+//!   ninefold-traces writes what the flight recorder hands over
 //! ```
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -33,10 +35,12 @@ use crate::config::Config;
 use crate::game::Game;
 use crate::game::explore::Explore;
 use crate::key_file;
+use crate::recorder::{About, Event, Folder, RecordError, Recorder, RecorderHandle, Why, Writer};
 use crate::rules::Rules;
 use crate::summary::{Summary, TickReport};
-use crate::telemetry::{Line, Live, TickTelemetry};
+use crate::telemetry::{Line, Live, TickTelemetry, TickTimes};
 use crate::tick::Tick;
+use crate::tracy;
 
 /// Commands that may wait for the tick.
 const COMMANDS_MAX: usize = 64;
@@ -92,6 +96,8 @@ pub struct Server {
     tick: JoinHandle<TickReport>,
     udp: RunningUdp,
     quic: Option<Quic>,
+    recorder: RecorderHandle,
+    traces: Option<Writer>,
 }
 
 /// The QUIC carrier and how clients find and know it.
@@ -124,6 +130,7 @@ impl Server {
         game: Box<dyn Game>,
     ) -> Result<Server, StartError> {
         let clock = Monotonic::start();
+        tracy::start();
         // No tick shall pay for the code's tables.
         warm_up_parity();
         let unix_s_at_origin = unix_s();
@@ -160,7 +167,8 @@ impl Server {
             None => None,
         };
         let rules = config.rules(generator.world_id());
-        let pool = Pool::start(generator, config.workers(), config.chunk_limits().making_max)?;
+        let mut pool = Pool::start(generator, config.workers(), config.chunk_limits().making_max)?;
+        let (recorder, recorder_handle, traces) = start_recorder(config, &mut pool, clock)?;
         let chunks = ChunkService::new(config.chunk_limits(), pool);
         let stop = Arc::new(AtomicBool::new(false));
         let (commands, orders) = bounded(COMMANDS_MAX);
@@ -172,13 +180,14 @@ impl Server {
             doorbell: udp.waker(),
             quic_doorbell: quic.as_ref().map(|quic| quic.carrier.doorbell()),
             orders,
+            recorder,
             live: Arc::clone(&live),
         };
         let stopped = Arc::clone(&stop);
         let tick = std::thread::Builder::new()
             .name("ninefold-tick".into())
             .spawn(move || world.run(clock, &stopped))?;
-        Ok(Server { address, live, stop, commands, tick, udp, quic })
+        Ok(Server { address, live, stop, commands, tick, udp, quic, recorder: recorder_handle, traces })
     }
 
     /// Where it listens.
@@ -201,6 +210,16 @@ impl Server {
         self.commands.try_send(Command::Teleport { client_id, to }).is_ok()
     }
 
+    /// Writes the last ten seconds of ticks as a trace and gives its file. Waits for it, for ten seconds at most.
+    pub fn record(&self) -> Result<PathBuf, RecordError> {
+        self.recorder.record(Why::Asked)
+    }
+
+    /// What asks for traces from other threads.
+    pub fn recorder(&self) -> RecorderHandle {
+        self.recorder.clone()
+    }
+
     /// Whether a thread has ended by itself, which none should.
     pub fn is_dead(&self) -> bool {
         self.tick.is_finished()
@@ -214,7 +233,10 @@ impl Server {
         let tick = self.tick.join().map_err(|_| Died("tick"));
         // Before the roster's thread, which it tells who has gone.
         let quic = self.quic.map(|quic| quic.carrier.stop().map_err(|_| Died("quic"))).transpose();
-        let udp = self.udp.stop().map_err(|_| Died("udp"))?;
+        let udp = self.udp.stop().map_err(|_| Died("udp"));
+        // Its end of the tick's is gone, and what was due is written.
+        self.traces.into_iter().for_each(Writer::stop);
+        let udp = udp?;
         Ok(Summary { tick: tick?, udp, quic: quic? })
     }
 }
@@ -228,6 +250,7 @@ struct TickThread {
     doorbell: Arc<Waker>,
     quic_doorbell: Option<Arc<Notify>>,
     orders: Receiver<Command>,
+    recorder: Recorder,
     live: Arc<Live>,
 }
 
@@ -240,7 +263,10 @@ impl TickThread {
             match deadlines.poll(clock.now()) {
                 Due::At(then) => clock.sleep_until(then),
                 Due::Now { lateness } => {
-                    self.run_once(clock, lateness, &mut telemetry);
+                    let begun = self.recorder.begin(&self.end);
+                    let times = self.run_once(clock, lateness, &mut telemetry);
+                    tracy::frame();
+                    self.recorder.end(begun, lateness, deadlines.skipped(), &times, &self.tick);
                     client_ticks += self.tick.clients() as u64;
                 }
             }
@@ -268,9 +294,11 @@ impl TickThread {
         }
     }
 
-    fn run_once(&mut self, clock: Monotonic, lateness: Duration, telemetry: &mut TickTelemetry) {
+    fn run_once(&mut self, clock: Monotonic, lateness: Duration, telemetry: &mut TickTelemetry) -> TickTimes {
         for Command::Teleport { client_id, to } in self.orders.try_iter() {
-            if !self.tick.teleport(client_id, to) {
+            if self.tick.teleport(client_id, to) {
+                self.recorder.note(Event::Teleported { client_id, to });
+            } else {
                 tracing::warn!(client_id, "no such player to teleport");
             }
         }
@@ -290,6 +318,7 @@ impl TickThread {
         self.live.overruns.store(telemetry.overruns, Ordering::Relaxed);
         self.live.chunks_delivered.store(self.tick.counters().chunks_delivered, Ordering::Relaxed);
         self.live.chunks_generated.store(self.tick.chunks().counters().made, Ordering::Relaxed);
+        times
     }
 }
 
@@ -366,6 +395,35 @@ fn serve_quic(
     };
     let carrier = bound.serve(quic, door, end, clock, live)?;
     Ok(Quic { address, fingerprint, carrier })
+}
+
+/// The recorder as configured, and the thread that writes for it. A folder that cannot be written to is told; the
+/// recorder then says so to who asks, and tries when something is due.
+fn start_recorder(
+    config: &Config,
+    pool: &mut Pool,
+    clock: Monotonic,
+) -> Result<(Recorder, RecorderHandle, Option<Writer>), StartError> {
+    if !config.recorder {
+        let (recorder, handle) = Recorder::off(clock);
+        return Ok((recorder, handle, None));
+    }
+    let mut traces = None;
+    let mut dumps = None;
+    if !config.trace_dir.as_os_str().is_empty() {
+        let files_max = config.trace_files_max as usize;
+        let folder = Folder::new(config.trace_dir.clone(), files_max, config.trace_bytes_max);
+        if let Err(error) = folder.check() {
+            tracing::warn!("no trace can be written: {error}; the server goes on without");
+        }
+        let about = About::new(config.tick_rate_hz, config.shown().collect());
+        let (writer, dumps_in) = Writer::start(folder, about)?;
+        (traces, dumps) = (Some(writer), Some(dumps_in));
+    }
+    let seconds = u64::from(config.trace_overrun_interval_s);
+    let interval = (seconds > 0).then(|| Duration::from_secs(seconds));
+    let (recorder, handle) = Recorder::new(clock, config.tick_rate_hz, pool.take_work_log(), dumps, interval);
+    Ok((recorder, handle, traces))
 }
 
 fn private_key(config: &Config) -> Result<[u8; 32], StartError> {

@@ -50,6 +50,11 @@ impl<D> Sender<D> {
         self.records.slots().min(self.bytes.slots() / bytes_each.max(1))
     }
 
+    /// Records that the other end has not taken yet.
+    pub fn waiting(&self) -> usize {
+        self.records.buffer().capacity() - self.records.slots()
+    }
+
     /// Whether the other end is gone.
     pub fn is_abandoned(&self) -> bool {
         self.records.is_abandoned()
@@ -95,6 +100,7 @@ mod tests {
         assert_eq!(sender.push('a', &[1; 6]), Ok(()));
         assert_eq!(sender.push('b', &[2; 6]), Err(Full('b')));
         assert_eq!(sender.push('c', &[3; 4]), Ok(()));
+        assert_eq!((sender.waiting(), receiver.len()), (2, 2));
         let mut buffer = [0; 16];
         assert_eq!(receiver.pop(&mut buffer).map(|(d, b)| (d, b.to_vec())), Some(('a', vec![1; 6])));
         assert_eq!(receiver.pop(&mut buffer).map(|(d, b)| (d, b.to_vec())), Some(('c', vec![3; 4])));

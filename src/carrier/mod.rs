@@ -135,6 +135,11 @@ impl Arrivals {
         stock
     }
 
+    /// Records that wait now, of all carriers.
+    pub fn waiting(&self) -> usize {
+        self.0.iter().map(lane::Receiver::len).sum()
+    }
+
     /// The next record of the stock and its bytes, which `buffer` must have room for.
     pub fn pop<'b>(&mut self, stock: &mut Stock, buffer: &'b mut [u8]) -> Option<(Arrival, &'b mut [u8])> {
         let (lane, count) = self.0.iter_mut().zip(&mut stock.0).find(|(_, count)| **count > 0)?;
@@ -184,6 +189,11 @@ impl Departures {
             *room = lane.room(bytes_each).saturating_sub(reserved);
         }
         rooms
+    }
+
+    /// Records that carriers have not taken yet.
+    pub fn waiting(&self) -> usize {
+        self.0.iter().map(lane::Sender::waiting).sum()
     }
 
     /// Whether a carrier is gone.
