@@ -13,6 +13,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ninefold::config::{KEYS, Sources};
 use ninefold::picture::{MapOptions, ViewOptions};
+use ninefold::top::TopOptions;
 use ninefold_world::BuiltIn;
 
 use crate::mint::TokenOrder;
@@ -35,6 +36,8 @@ pub enum Request {
     Key(PathBuf),
     /// Mint a connect token.
     Token(Box<TokenOrder>),
+    /// Watch a running server.
+    Top(TopOptions),
     /// Print this text: help or the version.
     Tell(String),
 }
@@ -70,6 +73,10 @@ pub fn parse(
             let (world_seed, options, out) = picture::view_request(own);
             Request::View(picture::generator_of(own), world_seed, options, out)
         }
+        Some((name @ "top", own)) => {
+            refuse_configuration(&matches, name)?;
+            Request::Top(TopOptions { address: said(own, "address"), once: own.get_flag("once") })
+        }
         Some(("key", own)) => Request::Key(said(own, "file")),
         Some(("token", own)) => Request::Token(Box::new(token_order(&matches, own, env))),
         Some((_, own)) => Request::Serve(sources(&matches, own, env)),
@@ -94,6 +101,7 @@ fn command() -> Command {
         .subcommand(configurable(config))
         .subcommand(key_command())
         .subcommand(configurable(token_command()))
+        .subcommand(top_command())
         .subcommand(picture::map_command())
         .subcommand(picture::view_command())
 }
@@ -111,8 +119,11 @@ fn configurable(command: Command) -> Command {
         let allowed = if allowed.is_empty() { allowed } else { format!(" [allowed: {allowed}]") };
         let origin = format!("[default: {}]{allowed} [env: {}]", key.default_toml(), key.env_name());
         let first = summary.split_inclusive(". ").next().unwrap_or_default().trim().to_owned();
+        // What everybody calls it.
+        let alias = (key.name == "metrics_listen").then_some("metrics");
         Arg::new(key.name)
             .long(key.flag_name())
+            .visible_aliases(alias)
             .value_name("VALUE")
             .value_parser(value_parser!(OsString))
             .allow_negative_numbers(true)
@@ -130,6 +141,21 @@ fn key_command() -> Command {
         .value_parser(value_parser!(PathBuf))
         .help("The file to make; one that exists is never overwritten");
     Command::new("key").about("Make a private key for private_key_file").arg(file)
+}
+
+fn top_command() -> Command {
+    let address = Arg::new("address")
+        .value_name("ADDR")
+        .required(true)
+        .help("Where the server shows its figures: what --metrics said, as in 127.0.0.1:9109");
+    let once = Arg::new("once")
+        .long("once")
+        .action(ArgAction::SetTrue)
+        .help("Print one picture as plain text and end; takes a second, for the rates");
+    Command::new("top")
+        .about("Watch a running server: ticks, phases, clients, chunks, drops")
+        .arg(address)
+        .arg(once)
 }
 
 fn token_command() -> Command {
@@ -204,7 +230,7 @@ fn sources(root: &ArgMatches, own: &ArgMatches, env: Vec<(OsString, OsString)>) 
     Sources { file: file.cloned(), env, flags }
 }
 
-/// A picture depends on its own arguments alone; a flag of the server in front of it would do nothing.
+/// Some commands depend on their own arguments alone; a flag of the server in front of them would do nothing.
 fn refuse_configuration(root: &ArgMatches, command: &str) -> Result<(), UsageError> {
     let key = KEYS.iter().find(|key| root.contains_id(key.name)).map(|key| key.flag_name());
     let flag = key.or_else(|| root.contains_id("config").then(|| "config".into()));
@@ -282,6 +308,15 @@ mod tests {
         };
         assert_eq!((options.x, options.z, options.yaw_degrees), (-1.0, 2.5, 270.0));
         assert_eq!(out, PathBuf::from("a.png"));
+    }
+
+    #[test]
+    fn top_takes_an_address_and_no_configuration() {
+        let Ok(Request::Top(options)) = ask(&["top", "127.0.0.1:9109", "--once"]) else { panic!() };
+        assert_eq!(options, TopOptions { address: "127.0.0.1:9109".into(), once: true });
+        let line = error(&["top"]);
+        assert!(line.contains("<ADDR> is needed"), "{line}");
+        assert!(error(&["--listen=127.0.0.1:1", "top", "x:1"]).contains("says nothing to `top`"));
     }
 
     #[test]

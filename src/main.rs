@@ -18,6 +18,7 @@ use ninefold::logging::{self, LogFormat, LogOptions, Logging};
 use ninefold::picture::{self, MapOptions, PictureError, ViewOptions};
 use ninefold::recorder::{RecordError, RecorderHandle, Why};
 use ninefold::server::{Server, StartError};
+use ninefold::top::{self, TopError};
 use ninefold_world::BuiltIn;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
                 || error.is::<ConfigError>()
                 || error.is::<StartError>()
                 || error.is::<PictureError>()
+                || error.downcast_ref::<TopError>().is_some_and(TopError::is_mistake)
                 || error.downcast_ref::<MintError>().is_some_and(MintError::is_mistake);
             if is_mistake { ExitCode::from(EXIT_MISTAKE) } else { ExitCode::FAILURE }
         }
@@ -54,6 +56,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Request::View(generator, seed, options, out) => view(generator, seed, options, &out),
         Request::Key(path) => tell(&mint::key(&path)?),
         Request::Token(order) => tell(&mint::token(&order)?),
+        Request::Top(options) => top::run(&options)?.map_or(Ok(ExitCode::SUCCESS), |picture| tell(&picture)),
         Request::Serve(sources) => {
             let config = Effective::load(&sources)?.config;
             let _logging = start_logging(&config)?;
@@ -124,6 +127,9 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
         tell(&format!("listening on {}\n", server.address()))?;
         if let Some((address, fingerprint)) = server.quic() {
             tell(&format!("listening for QUIC on {address}, certificate SHA-256 {fingerprint}\n"))?;
+        }
+        if let Some(address) = server.metrics() {
+            tell(&format!("metrics on http://{address}/\n"))?;
         }
         let mut health = tokio::time::interval(HEALTH_CHECK);
         while !server.is_dead() {

@@ -16,7 +16,7 @@ use crate::recorder::{EVENTS_PER_TICK_MAX, Event, Notes};
 use crate::replicas::Replicas;
 use crate::rules::Rules;
 use crate::session::{Session, Sessions, Stage};
-use crate::telemetry::{Counters, Phase, TickTimes};
+use crate::telemetry::{ClientRow, Counters, Phase, TickTimes, TurnClock, survey};
 use crate::tracy::Zone;
 
 /// Every so many ticks the replicas' cells give back what they no longer need.
@@ -42,6 +42,9 @@ pub struct Tick<W: Workshop> {
     plan: Plan,
     composer: Composer,
     notes: Notes,
+    is_profiled: bool,
+    /// The clients whose turn it was to be looked at.
+    surveyed: Vec<(usize, Option<ClientRow>)>,
 }
 
 impl<W: Workshop> Tick<W> {
@@ -60,6 +63,8 @@ impl<W: Workshop> Tick<W> {
             plan: Plan::default(),
             composer: Composer::default(),
             notes: Notes::new(EVENTS_PER_TICK_MAX),
+            is_profiled: true,
+            surveyed: Vec::new(),
         }
     }
 
@@ -71,28 +76,32 @@ impl<W: Workshop> Tick<W> {
         self.now = now;
         let tick = self.number;
         let mut lap = Lap::start(clock_ns);
+        let turns = if self.is_profiled { TurnClock::new(tick, clock_ns) } else { TurnClock::off(clock_ns) };
         plan.clear();
         notes.clear();
 
-        phase::ingress(now, tick, rules, &mut carrier.arrivals, sessions, departed, counters, notes);
+        phase::ingress((now, tick), rules, turns, &mut carrier.arrivals, sessions, departed, counters, notes);
         // Those whose time to leave came in the last tick's egress, too.
         departed.iter().for_each(|session| notes.push(Event::Left { client_id: session.client_id }));
         lap.end(Phase::Ingress);
-        phase::simulate(tick, rules, sessions, chunks, living, replicas, counters);
+        phase::simulate(tick, rules, turns, sessions, chunks, living, replicas, counters);
         lap.end(Phase::Simulate);
         phase::interest(now, (tick, rules), sessions, departed, chunks, living, replicas, counters);
         lap.end(Phase::Interest);
         phase::generate(now, tick, rules, clock_ns, sessions, chunks, living, counters);
         lap.end(Phase::Generate);
-        phase::replicate(tick, rules, sessions, living, replicas, composer, plan, counters);
+        phase::replicate((tick, turns), rules, sessions, living, replicas, composer, plan, counters);
         lap.end(Phase::Replicate);
         let mut rooms = carrier.departures.rooms(PACKET_BYTES_MAX, sessions.len());
-        phase::stream(now, tick, rules, &mut rooms, sessions, plan, counters);
+        phase::stream(now, tick, rules, turns, &mut rooms, sessions, plan, counters);
         plan.parity.made().iter().for_each(|made| chunks.count_parity(made));
         lap.end(Phase::Stream);
-        phase::egress((now, tick), plan, sessions, &mut carrier.departures, departed, counters);
+        phase::egress((now, tick), turns, plan, sessions, &mut carrier.departures, departed, counters);
         if tick.is_multiple_of(SWEEP_TICKS) {
             replicas.sweep(tick, SWEEP_TICKS);
+        }
+        if self.is_profiled {
+            survey(tick, sessions, &mut self.surveyed);
         }
         lap.end(Phase::Egress);
         lap.times
@@ -137,6 +146,22 @@ impl<W: Workshop> Tick<W> {
     /// All clients, in the order of their slots.
     pub fn sessions(&self) -> impl Iterator<Item = &Session> {
         self.sessions.iter()
+    }
+
+    /// Whether clients are timed and frames counted; they are, unless somebody measures what that costs. Phases are
+    /// timed in any case.
+    pub fn profile(&mut self, is_profiled: bool) {
+        self.is_profiled = is_profiled;
+    }
+
+    /// The clients whose turn to be looked at the last tick was, by slot; `None` where there is nobody.
+    pub fn surveyed(&self) -> &[(usize, Option<ClientRow>)] {
+        &self.surveyed
+    }
+
+    /// Bytes of memory of the entities, and of what is kept to tell clients of them.
+    pub fn entities_memory_bytes(&self) -> (usize, usize) {
+        (self.living.memory_bytes(), self.replicas.memory_bytes())
     }
 
     /// The chunks.

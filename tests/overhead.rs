@@ -2,8 +2,8 @@
 //!
 //! cargo test --release --test overhead -- --ignored --nocapture
 //!
-//! A thousand clients that walk, as in `benches/tick.rs`. Blocks of ticks run with the clock, the histograms and the
-//! recorder on, and with all three off, in turns. What counts is the CPU time of the thread, so that others on the
+//! A thousand clients that walk, as in `benches/tick.rs`. Blocks of ticks run with the profiler (phases, clients,
+//! frames, the book with its histograms) and the recorder on, and with all of it off, in turns. What counts is the CPU time of the thread, so that others on the
 //! machine disturb it less, and the median of the blocks' ratios.
 
 #[path = "common/puppets.rs"]
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use ninefold::clock::{Monotonic, thread_cpu_ns};
 use ninefold::config::Config;
 use ninefold::recorder::{Event, Notes, Recorder, Tape, TickRecord, memory_bytes};
-use ninefold::telemetry::TickTelemetry;
+use ninefold::telemetry::{Bookkeeper, Live, TickSample};
 use ninefold_client::protocol::time::Duration;
 use ninefold_client::world::BspWorld;
 use puppets::Stage;
@@ -26,6 +26,7 @@ const BLOCK_TICKS: usize = 40;
 const PAIRS: usize = 150;
 /// A walker turns after so many ticks.
 const TURN_TICKS: usize = 90;
+const PERIOD: Duration = Duration::from_us(16_666);
 /// What must hold.
 const RATIO_MAX: f64 = 1.02;
 
@@ -35,7 +36,7 @@ struct Paired {
     ticks: usize,
     clock: Monotonic,
     recorder: Recorder,
-    telemetry: TickTelemetry,
+    book: Bookkeeper,
 }
 
 impl Paired {
@@ -47,9 +48,10 @@ impl Paired {
         });
         stage.steps(WARM_UP_TICKS);
         let clock = Monotonic::start();
-        let (recorder, _) = Recorder::new(clock, config.tick_rate_hz, None, None, None);
-        let (random, telemetry) = (fastrand::Rng::with_seed(3), TickTelemetry::default());
-        Paired { stage, random, ticks: 0, clock, recorder, telemetry }
+        let live: Arc<Live> = Arc::default();
+        let (recorder, _) = Recorder::new(clock, config.tick_rate_hz, None, None, None, Arc::clone(&live));
+        let book = Bookkeeper::new(live, config.tick_rate_hz, PERIOD);
+        Paired { stage, random: fastrand::Rng::with_seed(3), ticks: 0, clock, recorder, book }
     }
 
     fn turn(&mut self) {
@@ -63,20 +65,39 @@ impl Paired {
         self.ticks += 1;
     }
 
+    /// A tick as the server runs it.
+    fn observed(&mut self) {
+        let clock = self.clock;
+        let begun = self.recorder.begin(self.stage.end());
+        self.book.note_waiting(&self.stage.end().arrivals, 0, 64);
+        let times = self.stage.run(&|| clock.now_ns());
+        self.book.note_left(&self.stage.end().departures);
+        let tick = &self.stage.tick;
+        let sample = TickSample {
+            number: tick.number(),
+            began: self.stage.now,
+            lateness: Duration::ZERO,
+            times,
+            clients: tick.clients() as u32,
+        };
+        if sample.number.is_multiple_of(60) {
+            self.book.take_stock(tick, 0);
+        }
+        self.book.record(sample, 0, tick);
+        self.recorder.end(begun, Duration::ZERO, 0, &times, tick);
+    }
+
     /// The median CPU time of a block's ticks, nanoseconds.
     fn block(&mut self, is_on: bool) -> u64 {
         self.stage.tick.keep_notes(is_on);
+        self.stage.tick.profile(is_on);
         let mut took = Vec::with_capacity(BLOCK_TICKS);
         for _ in 0..BLOCK_TICKS {
             self.turn();
             self.stage.before();
             let began_ns = thread_cpu_ns();
             if is_on {
-                let clock = self.clock;
-                let begun = self.recorder.begin(self.stage.end());
-                let times = self.stage.run(&|| clock.now_ns());
-                self.telemetry.record(&times, Duration::ZERO, Duration::from_us(16_666));
-                self.recorder.end(begun, Duration::ZERO, 0, &times, &self.stage.tick);
+                self.observed();
             } else {
                 black_box(self.stage.run(&|| 0));
             }

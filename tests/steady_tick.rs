@@ -20,7 +20,8 @@ fn two_hundred_walking_clients_cost_no_allocation() {
         stage.join();
     });
     stage.steps(300);
-    let (mut recorder, _handle) = Recorder::new(Monotonic::start(), config.tick_rate_hz, None, None, None);
+    let (mut recorder, _handle) =
+        Recorder::new(Monotonic::start(), config.tick_rate_hz, None, None, None, Arc::default());
     let mut random = fastrand::Rng::with_seed(1);
     let (mut steady, mut ticks) = (0, 0);
     for tick in 0..1_000 {

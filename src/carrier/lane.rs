@@ -50,9 +50,24 @@ impl<D> Sender<D> {
         self.records.slots().min(self.bytes.slots() / bytes_each.max(1))
     }
 
-    /// Records that the other end has not taken yet.
-    pub fn waiting(&self) -> usize {
-        self.records.buffer().capacity() - self.records.slots()
+    /// Records that wait.
+    pub fn len(&self) -> usize {
+        self.capacity() - self.records.slots()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Records that may wait.
+    pub fn capacity(&self) -> usize {
+        self.records.buffer().capacity()
+    }
+
+    /// Bytes of memory of the whole lane.
+    pub fn memory_bytes(&self) -> usize {
+        self.capacity() * size_of::<(D, u16)>() + self.bytes.buffer().capacity()
     }
 
     /// Whether the other end is gone.
@@ -83,6 +98,16 @@ impl<D> Receiver<D> {
         self.records.is_empty()
     }
 
+    /// Records that may wait.
+    pub fn capacity(&self) -> usize {
+        self.records.buffer().capacity()
+    }
+
+    /// Bytes of memory of the whole lane.
+    pub fn memory_bytes(&self) -> usize {
+        self.capacity() * size_of::<(D, u16)>() + self.bytes.buffer().capacity()
+    }
+
     /// Whether the other end is gone; what it wrote can still be read.
     pub fn is_abandoned(&self) -> bool {
         self.records.is_abandoned()
@@ -100,7 +125,7 @@ mod tests {
         assert_eq!(sender.push('a', &[1; 6]), Ok(()));
         assert_eq!(sender.push('b', &[2; 6]), Err(Full('b')));
         assert_eq!(sender.push('c', &[3; 4]), Ok(()));
-        assert_eq!((sender.waiting(), receiver.len()), (2, 2));
+        assert_eq!((sender.len(), receiver.len()), (2, 2));
         let mut buffer = [0; 16];
         assert_eq!(receiver.pop(&mut buffer).map(|(d, b)| (d, b.to_vec())), Some(('a', vec![1; 6])));
         assert_eq!(receiver.pop(&mut buffer).map(|(d, b)| (d, b.to_vec())), Some(('c', vec![3; 4])));

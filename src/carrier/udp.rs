@@ -25,7 +25,7 @@ use super::held::{HELD_MAX, Held};
 use super::roster::{self, Ask, Desk, Door, Entry, Generations, Order};
 use super::{Arrival, Carrier, CarrierEnd, ConnectionId, Departure, socket};
 use crate::clock::Monotonic;
-use crate::telemetry::Live;
+use crate::telemetry::{CARRIER_SHOWN_EVERY, Live, Mark, UdpShown};
 
 const SOCKET: Token = Token(0);
 const DOORBELL: Token = Token(1);
@@ -162,6 +162,9 @@ impl BoundUdp {
             held: Held::default(),
             report: UdpReport::default(),
             live,
+            shown_at: Instant::ZERO,
+            held_mark: Mark::default(),
+            comings_mark: Mark::default(),
         };
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
@@ -211,6 +214,10 @@ struct Udp {
     held: Held,
     report: UdpReport,
     live: Arc<Live>,
+    /// When it last showed what it has counted.
+    shown_at: Instant,
+    held_mark: Mark,
+    comings_mark: Mark,
 }
 
 impl Udp {
@@ -232,12 +239,10 @@ impl Udp {
             self.connection.handle_timeout(clock.now());
             self.tell_events();
             self.flush_connection(clock.now());
-            self.publish();
+            self.publish(clock.now());
         }
         self.say_goodbye(&clock);
-        self.publish();
-        self.report.connection = *self.connection.counters();
-        self.report.cpu_ns = crate::clock::thread_cpu_ns();
+        self.publish(clock.now() + CARRIER_SHOWN_EVERY);
         self.report
     }
 
@@ -416,11 +421,20 @@ impl Udp {
         self.flush_connection(now);
     }
 
-    fn publish(&self) {
+    fn publish(&mut self, now: Instant) {
+        self.held_mark.note(self.held.len(), HELD_MAX);
+        self.comings_mark.note(self.waiting.len(), WAITING_MAX);
         let UdpReport { datagrams_in, datagrams_out, bytes_out, .. } = self.report;
         self.live.datagrams_in.store(datagrams_in, Ordering::Relaxed);
         self.live.datagrams_out.store(datagrams_out, Ordering::Relaxed);
         self.live.bytes_out.store(bytes_out, Ordering::Relaxed);
+        if now.since(self.shown_at) >= CARRIER_SHOWN_EVERY {
+            self.shown_at = now;
+            self.report.connection = *self.connection.counters();
+            self.report.cpu_ns = crate::clock::thread_cpu_ns();
+            let shown = UdpShown { report: self.report, held: self.held_mark, comings: self.comings_mark };
+            self.live.udp.show(now, shown);
+        }
     }
 }
 

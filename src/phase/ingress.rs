@@ -16,14 +16,14 @@ use crate::carrier::{Arrival, Arrivals, ConnectionId};
 use crate::recorder::{Event, Notes};
 use crate::rules::{CHUNK_REQUESTS_PER_TICK_MAX, LEAVE_AFTER, OFFERS_WAIT, PACKETS_PER_TICK_MAX, Rules};
 use crate::session::{Receipt, Session, Sessions, Stage};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, TurnClock};
 use crate::view::{Acked, Requested};
 
 /// Takes what arrived. Clients that went are moved to `departed` for the later phases to forget.
 pub fn ingress(
-    now: Instant,
-    tick: u64,
+    (now, tick): (Instant, u64),
     rules: &Rules,
+    turns: TurnClock<'_>,
     arrivals: &mut Arrivals,
     sessions: &mut Sessions,
     departed: &mut Vec<Session>,
@@ -42,7 +42,12 @@ pub fn ingress(
             }
             Arrival::Packet { connection, at } => {
                 let came = Came { connection, at, packet };
-                packet_arrived(now, tick, rules, came, sessions, counters);
+                let slot = connection.slot as usize;
+                let began = turns.start(slot);
+                packet_arrived((now, tick), rules, turns, came, sessions, counters);
+                if let Some(session) = sessions.in_slot(slot) {
+                    turns.stop(began, &mut session.cost);
+                }
             }
             Arrival::Room { connection, packets } => match sessions.get_mut(connection) {
                 Some(session) => session.carrier_room = packets as usize,
@@ -60,8 +65,10 @@ pub fn ingress(
     for session in sessions.iter_mut() {
         session.packets_this_tick = 0;
         session.requests_this_tick = 0;
+        let began = turns.start(session.connection.slot as usize);
         session.link.handle_timeout(now);
         settle(session, counters);
+        turns.stop(began, &mut session.cost);
     }
 }
 
@@ -73,9 +80,9 @@ struct Came<'p> {
 }
 
 fn packet_arrived(
-    now: Instant,
-    tick: u64,
+    (now, tick): (Instant, u64),
     rules: &Rules,
+    turns: TurnClock<'_>,
     came: Came<'_>,
     sessions: &mut Sessions,
     counters: &mut Counters,
@@ -86,6 +93,9 @@ fn packet_arrived(
         counters.arrivals_stale += 1;
         return;
     };
+    if turns.is_on() {
+        session.cost.arrived(came.packet, &mut counters.frames.arrived);
+    }
     session.packets_this_tick += 1;
     if session.packets_this_tick > PACKETS_PER_TICK_MAX {
         counters.packets_over_limit += 1;

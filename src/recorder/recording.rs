@@ -15,10 +15,10 @@ use super::order::{Answer, Order, RecordError, RecorderHandle, Why, orders};
 use super::segment::{ClientWork, Outcome, TickRecord, WorkSpan};
 use super::tape::Tape;
 use super::writer::Dump;
-use crate::carrier::TickEnd;
+use crate::carrier::{Carrier, Depth, TickEnd};
 use crate::chunk::{NotMade, WorkLog, Workshop};
 use crate::clock::{Monotonic, thread_cpu_ns};
-use crate::telemetry::{Counters, TickTimes};
+use crate::telemetry::{Counters, Live, TickTimes};
 use crate::tick::Tick;
 
 /// A counter that is watched: its name and where it stands.
@@ -85,6 +85,8 @@ struct Recording {
     writer: Option<Sender<Dump>>,
     /// Set here, cleared by the writer when it holds nothing any more.
     is_busy: Arc<AtomicBool>,
+    /// Has the switch that others ask with.
+    live: Arc<Live>,
     trigger: Trigger,
 }
 
@@ -95,6 +97,8 @@ struct Trigger {
     overrun_interval: Option<Duration>,
     overruns_from: Instant,
     asked_from: Instant,
+    /// Somebody asked who waits for no answer.
+    is_wanted: bool,
     /// An overrun's trace waits for a little of what comes after.
     due: Option<(Why, Instant)>,
     /// Overruns since the last trace of one that have none.
@@ -123,7 +127,8 @@ impl Recorder {
         (Recorder { clock, orders, on: None }, handle)
     }
 
-    /// A recorder of ticks at this rate. `writer` takes what is recorded; without one it stays in memory.
+    /// A recorder of ticks at this rate. `writer` takes what is recorded; without one it stays in memory. `live` has the
+    /// switch by which others ask, too.
     /// `overrun_interval` is the time between two traces of overruns, `None` for none of them.
     pub fn new(
         clock: Monotonic,
@@ -131,12 +136,14 @@ impl Recorder {
         work: Option<WorkLog>,
         writer: Option<Sender<Dump>>,
         overrun_interval: Option<Duration>,
+        live: Arc<Live>,
     ) -> (Recorder, RecorderHandle) {
         let (handle, orders) = orders(ORDERS_MAX);
         let trigger = Trigger {
             overrun_interval,
             overruns_from: Instant::ZERO,
             asked_from: Instant::ZERO,
+            is_wanted: false,
             due: None,
             overruns_unwritten: 0,
         };
@@ -150,6 +157,7 @@ impl Recorder {
             period: Duration::from_us(1_000_000 / u64::from(tick_rate_hz)),
             writer,
             is_busy: Arc::new(AtomicBool::new(false)),
+            live,
             trigger,
         };
         (Recorder { clock, orders, on: Some(Box::new(recording)) }, handle)
@@ -168,8 +176,8 @@ impl Recorder {
             return Begun::default();
         }
         Begun {
-            arrivals_waiting: count(end.arrivals.waiting() as u64),
-            departures_waiting: count(end.departures.waiting() as u64),
+            arrivals_waiting: waiting(end.arrivals.depths()),
+            departures_waiting: waiting(end.departures.depths()),
             at_ns: self.clock.now_ns(),
         }
     }
@@ -189,6 +197,7 @@ impl Recorder {
             on.take_spans(&self.clock);
             on.push(begun, lateness, skipped, times, tick, ended_ns);
             on.hand_over_if_due(Instant::from_us(ended_ns / 1_000));
+            on.hear_switch(Instant::from_us(ended_ns / 1_000));
         }
         for Order { why, answer } in self.orders.try_iter() {
             match &mut self.on {
@@ -252,6 +261,7 @@ impl Recording {
             chunks_making: count(gauges.making as u64),
             oldest_request_ms: count(gauges.oldest_request_age.as_us() / 1_000),
             dearest: dearest(tick),
+            dearest_timed: dearest_timed(tick),
             events: 0,
             lost: 0,
         };
@@ -268,6 +278,16 @@ impl Recording {
         self.trigger.due = None;
         if self.hand_over(why, None).is_err() {
             self.trigger.overruns_unwritten += 1;
+        }
+    }
+
+    /// The switch's wish keeps until a trace may be written again.
+    fn hear_switch(&mut self, now: Instant) {
+        self.trigger.is_wanted |= self.live.recorder.is_asked();
+        if self.trigger.is_wanted && now >= self.trigger.asked_from {
+            let handed_over = self.hand_over(Why::Asked, None);
+            self.trigger.is_wanted = matches!(handed_over, Err((RecordError::Busy, _)));
+            self.trigger.asked_from = now + ASKED_INTERVAL;
         }
     }
 
@@ -336,6 +356,16 @@ fn outcome(not_made: Option<NotMade>) -> Outcome {
     }
 }
 
+fn waiting(depths: [Depth; Carrier::COUNT]) -> u32 {
+    count(depths.iter().map(|depth| depth.waiting as u64).sum())
+}
+
+/// Of the clients whose turn it was to be timed, the one that took longest.
+fn dearest_timed<W: Workshop>(tick: &Tick<W>) -> (u64, u64) {
+    let rows = tick.surveyed().iter().filter_map(|(_, row)| row.as_ref());
+    rows.map(|row| (row.client_id, row.turn_ns)).max_by_key(|(_, ns)| *ns).unwrap_or_default()
+}
+
 /// As many as can be told apart.
 fn count(n: u64) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
@@ -374,6 +404,7 @@ mod tests {
             overrun_interval: interval_ms.map(Duration::from_ms),
             overruns_from: Instant::ZERO,
             asked_from: Instant::ZERO,
+            is_wanted: false,
             due: None,
             overruns_unwritten: 0,
         }

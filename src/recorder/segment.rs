@@ -41,6 +41,8 @@ pub struct TickRecord {
     pub oldest_request_ms: u32,
     /// The clients to which most was sent, the dearest first.
     pub dearest: [ClientWork; DEAREST],
+    /// Of the clients that were timed in this tick, the one that took longest, and its nanoseconds.
+    pub dearest_timed: (u64, u64),
     /// Events of it that are kept.
     pub events: u16,
     /// Events and spans that found no room.

@@ -107,6 +107,8 @@ struct TickArgs {
     packets_out: u32,
     bytes_out: u32,
     dearest: Vec<Dearest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dearest_timed: Option<Timed>,
     #[serde(skip_serializing_if = "is_zero")]
     events_lost: u32,
 }
@@ -116,6 +118,13 @@ struct Dearest {
     client_id: u64,
     snapshot_bytes: u32,
     fragments: u32,
+}
+
+/// Of the clients that were timed in this tick, the one that took longest.
+#[derive(Serialize)]
+struct Timed {
+    client_id: u64,
+    us: f64,
 }
 
 fn is_zero(n: &u32) -> bool {
@@ -288,6 +297,9 @@ impl Trace<'_> {
                     fragments: work.fragments,
                 })
                 .collect(),
+            dearest_timed: Some(tick.dearest_timed)
+                .filter(|(_, ns)| *ns > 0)
+                .map(|(client_id, ns)| Timed { client_id, us: ns as f64 / 1_000.0 }),
             events_lost: tick.lost,
         };
         let ended_ns = tick.ended_ns.max(tick.phases_ended_ns());

@@ -13,6 +13,7 @@ use super::order::{Answer, RecordError, Why};
 use super::stamp;
 use super::tape::Shared;
 use super::trace::{About, write_trace};
+use crate::telemetry::Live;
 
 /// How long stopping waits for a trace that is being written.
 const STOP_WAIT: StdDuration = StdDuration::from_secs(2);
@@ -40,11 +41,12 @@ pub struct Writer {
 
 impl Writer {
     /// Starts it. It ends when the recorder that has the sending end does.
-    pub fn start(folder: Folder, about: About) -> io::Result<(Writer, Sender<Dump>)> {
+    pub fn start(folder: Folder, about: About, live: Arc<Live>) -> io::Result<(Writer, Sender<Dump>)> {
         // One at a time: a recorder whose last dump is not written yet hands over no other.
         let (dumps_in, dumps) = bounded(1);
-        let thread =
-            Builder::new().name("ninefold-traces".into()).spawn(move || write_all(&folder, about, &dumps))?;
+        let thread = Builder::new()
+            .name("ninefold-traces".into())
+            .spawn(move || write_all(&folder, about, &dumps, &live))?;
         Ok((Writer { thread }, dumps_in))
     }
 
@@ -63,7 +65,7 @@ impl Writer {
     }
 }
 
-fn write_all(folder: &Folder, mut about: About, dumps: &Receiver<Dump>) {
+fn write_all(folder: &Folder, mut about: About, dumps: &Receiver<Dump>, live: &Live) {
     for dump in dumps {
         let Dump { segments, why, answer, overruns_unwritten, ticks_lost, is_busy } = dump;
         about.why = why;
@@ -76,6 +78,7 @@ fn write_all(folder: &Folder, mut about: About, dumps: &Receiver<Dump>) {
         is_busy.store(false, Ordering::Release);
         match &result {
             Ok((path, bytes)) => {
+                live.recorder.wrote(path.display().to_string());
                 tracing::info!(path = %path.display(), bytes, why = %about.why, "trace written")
             }
             Err(error) => tracing::warn!(why = %about.why, "no trace: {error}; the server goes on"),
@@ -108,7 +111,7 @@ mod tests {
     fn a_folder_of_traces_stays_within_its_bounds() {
         let path = std::env::temp_dir().join(format!("ninefold-writer-{}", std::process::id()));
         let folder = Folder::new(path.clone(), 4, 1_000_000);
-        let (writer, dumps) = Writer::start(folder, About::new(60, Vec::new())).unwrap();
+        let (writer, dumps) = Writer::start(folder, About::new(60, Vec::new()), Arc::default()).unwrap();
         let mut tape = Tape::new(60);
         let is_busy = Arc::new(AtomicBool::new(false));
         let mut files = Vec::new();
