@@ -105,6 +105,11 @@ impl Monotonic {
         self.origin.elapsed().as_nanos() as u64
     }
 
+    /// The same of a time that somebody else has read.
+    pub fn ns_at(&self, then: std::time::Instant) -> u64 {
+        then.saturating_duration_since(self.origin).as_nanos() as u64
+    }
+
     /// Sleeps until then.
     pub fn sleep_until(&self, then: Instant) {
         std::thread::sleep(then.since(self.now()).into());

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ninefold::config::{Config, ConfigError, Effective};
+use ninefold::logging::{self, LogFormat, LogOptions, Logging};
 use ninefold::picture::{self, MapOptions, PictureError, ViewOptions};
+use ninefold::recorder::{RecordError, RecorderHandle, Why};
 use ninefold::server::{Server, StartError};
 use ninefold::top::{self, TopError};
 use ninefold_world::BuiltIn;
@@ -57,7 +59,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Request::Top(options) => top::run(&options)?.map_or(Ok(ExitCode::SUCCESS), |picture| tell(&picture)),
         Request::Serve(sources) => {
             let config = Effective::load(&sources)?.config;
-            init_logging(&config);
+            let _logging = start_logging(&config)?;
             serve(config)
         }
     }
@@ -88,11 +90,27 @@ fn view(generator: BuiltIn, seed: u64, options: ViewOptions, out: &Path) -> anyh
     tell(&format!("{}: {size} pixels\n{}\n", out.display(), view.counts))
 }
 
-/// For people, to standard error.
-fn init_logging(config: &Config) {
+/// To standard error, for as long as what it gives is kept.
+fn start_logging(config: &Config) -> anyhow::Result<Logging> {
     let filter = config.log_filter().expect("the filter was checked with the configuration");
-    let is_terminal = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(io::stderr).init();
+    let options = LogOptions {
+        format: config.log_format,
+        in_colour: config.log_format == LogFormat::Text && io::stderr().is_terminal(),
+        lines_per_kind_s: config.log_lines_per_kind_s,
+    };
+    let (dispatch, logging) = logging::start(filter, options, io::stderr())?;
+    tracing::dispatcher::set_global_default(dispatch)?;
+    Ok(logging)
+}
+
+/// Has a trace written, beside everything else. That it was is logged where it is written.
+fn record_on_signal(recorder: RecorderHandle) {
+    tokio::task::spawn_blocking(move || match recorder.record(Why::Signal) {
+        Ok(_) => {}
+        // Told already, with the folder.
+        Err(RecordError::NotWritten(_)) => {}
+        Err(error) => tracing::warn!("no trace for SIGUSR1: {error}"),
+    });
 }
 
 /// Serves until Ctrl-C or SIGTERM, says goodbye to every client, and prints what happened.
@@ -102,6 +120,8 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
         // Before the server starts, so that no signal can end it without a goodbye.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // Nor before it can be obeyed: unheard, this one ends a process.
+        let mut record = signal(SignalKind::user_defined1())?;
         let server = Server::start(&config, config.generator.world(config.world_seed))?;
         tracing::info!(address = %server.address(), world_seed = config.world_seed, "serving");
         tell(&format!("listening on {}\n", server.address()))?;
@@ -116,6 +136,7 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                _ = record.recv() => record_on_signal(server.recorder()),
                 _ = health.tick() => {}
             }
         }

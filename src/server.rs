@@ -5,11 +5,13 @@
 //!   ninefold-udp    owns its socket, the sessions' keys, and who is there
 //!   ninefold-quic   owns its socket and the QUIC connections, where QUIC is on
 //!   workers         make chunks
+//!   ninefold-traces writes what the flight recorder hands over
 //!   ninefold-metrics  answers over HTTP, where metrics_listen says so
 //! ```
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -35,10 +37,12 @@ use crate::game::Game;
 use crate::game::explore::Explore;
 use crate::key_file;
 use crate::metrics::{BoundMetrics, RunningMetrics};
+use crate::recorder::{About, Event, Folder, RecordError, Recorder, RecorderHandle, Why, Writer};
 use crate::rules::Rules;
 use crate::summary::{Summary, TickReport};
-use crate::telemetry::{Asked, Bookkeeper, Live, State, TickSample};
+use crate::telemetry::{Asked, Bookkeeper, Live, State, TickSample, TickTimes};
 use crate::tick::Tick;
+use crate::tracy;
 
 /// Commands that may wait for the tick.
 const COMMANDS_MAX: usize = 64;
@@ -103,6 +107,8 @@ pub struct Server {
     tick: JoinHandle<TickReport>,
     udp: RunningUdp,
     quic: Option<Quic>,
+    recorder: RecorderHandle,
+    traces: Option<Writer>,
     metrics: Option<RunningMetrics>,
 }
 
@@ -136,6 +142,7 @@ impl Server {
         game: Box<dyn Game>,
     ) -> Result<Server, StartError> {
         let clock = Monotonic::start();
+        tracy::start();
         // No tick shall pay for the code's tables.
         warm_up_parity();
         let unix_s_at_origin = unix_s();
@@ -173,7 +180,8 @@ impl Server {
             None => None,
         };
         let rules = config.rules(generator.world_id());
-        let pool = Pool::start(generator, config.workers(), config.chunk_limits().making_max)?;
+        let mut pool = Pool::start(generator, config.workers(), config.chunk_limits().making_max)?;
+        let (tape, recorder, traces) = start_recorder(config, &mut pool, clock, &live)?;
         let chunks = ChunkService::new(config.chunk_limits(), pool);
         let stop = Arc::new(AtomicBool::new(false));
         let (commands, orders) = bounded(COMMANDS_MAX);
@@ -186,6 +194,7 @@ impl Server {
             doorbell: udp.waker(),
             quic_doorbell: quic.as_ref().map(|quic| quic.carrier.doorbell()),
             orders,
+            recorder: tape,
             live: Arc::clone(&live),
             book: Bookkeeper::new(Arc::clone(&live), config.tick_rate_hz, rules_period),
         };
@@ -194,7 +203,7 @@ impl Server {
         let tick = std::thread::Builder::new()
             .name("ninefold-tick".into())
             .spawn(move || world.run(clock, &stopped))?;
-        Ok(Server { address, live, clock, stop, commands, tick, udp, quic, metrics })
+        Ok(Server { address, live, clock, stop, commands, tick, udp, quic, recorder, traces, metrics })
     }
 
     /// Where it listens.
@@ -227,6 +236,16 @@ impl Server {
         self.commands.try_send(Command::Teleport { client_id, to }).is_ok()
     }
 
+    /// Writes the last ten seconds of ticks as a trace and gives its file. Waits for it, for ten seconds at most.
+    pub fn record(&self) -> Result<PathBuf, RecordError> {
+        self.recorder.record(Why::Asked)
+    }
+
+    /// What asks for traces from other threads.
+    pub fn recorder(&self) -> RecorderHandle {
+        self.recorder.clone()
+    }
+
     /// Whether a thread has ended by itself, which none should.
     pub fn is_dead(&self) -> bool {
         self.tick.is_finished()
@@ -241,7 +260,10 @@ impl Server {
         // Before the roster's thread, which it tells who has gone.
         let quic = self.quic.map(|quic| quic.carrier.stop().map_err(|_| Died("quic"))).transpose();
         self.metrics.into_iter().for_each(RunningMetrics::stop);
-        let udp = self.udp.stop().map_err(|_| Died("udp"))?;
+        let udp = self.udp.stop().map_err(|_| Died("udp"));
+        // Its end of the tick's is gone, and what was due is written.
+        self.traces.into_iter().for_each(Writer::stop);
+        let udp = udp?;
         Ok(Summary { tick: tick?, udp, quic: quic? })
     }
 }
@@ -255,6 +277,7 @@ struct TickThread {
     doorbell: Arc<Waker>,
     quic_doorbell: Option<Arc<Notify>>,
     orders: Receiver<Command>,
+    recorder: Recorder,
     live: Arc<Live>,
     book: Bookkeeper,
 }
@@ -267,7 +290,10 @@ impl TickThread {
             match deadlines.poll(clock.now()) {
                 Due::At(then) => clock.sleep_until(then),
                 Due::Now { lateness } => {
-                    self.run_once(clock, lateness, deadlines.skipped());
+                    let begun = self.recorder.begin(&self.end);
+                    let times = self.run_once(clock, lateness, deadlines.skipped());
+                    tracy::frame();
+                    self.recorder.end(begun, lateness, deadlines.skipped(), &times, &self.tick);
                     client_ticks += self.tick.clients() as u64;
                 }
             }
@@ -295,10 +321,12 @@ impl TickThread {
         }
     }
 
-    fn run_once(&mut self, clock: Monotonic, lateness: Duration, skipped: u64) {
+    fn run_once(&mut self, clock: Monotonic, lateness: Duration, skipped: u64) -> TickTimes {
         self.book.note_waiting(&self.end.arrivals, self.orders.len(), COMMANDS_MAX);
         for Command::Teleport { client_id, to } in self.orders.try_iter() {
-            if !self.tick.teleport(client_id, to) {
+            if self.tick.teleport(client_id, to) {
+                self.recorder.note(Event::Teleported { client_id, to });
+            } else {
                 tracing::warn!(client_id, "no such player to teleport");
             }
         }
@@ -320,6 +348,7 @@ impl TickThread {
             },
             skipped,
         );
+        times
     }
 
     /// Tells those who watch.
@@ -404,6 +433,38 @@ fn serve_quic(
     };
     let carrier = bound.serve(quic, door, end, clock, live)?;
     Ok(Quic { address, fingerprint, carrier })
+}
+
+/// The recorder as configured, and the thread that writes for it. A folder that cannot be written to is told; the
+/// recorder then says so to who asks, and tries when something is due.
+fn start_recorder(
+    config: &Config,
+    pool: &mut Pool,
+    clock: Monotonic,
+    live: &Arc<Live>,
+) -> Result<(Recorder, RecorderHandle, Option<Writer>), StartError> {
+    if !config.recorder {
+        let (recorder, handle) = Recorder::off(clock);
+        return Ok((recorder, handle, None));
+    }
+    let mut traces = None;
+    let mut dumps = None;
+    if !config.trace_dir.as_os_str().is_empty() {
+        let files_max = config.trace_files_max as usize;
+        let folder = Folder::new(config.trace_dir.clone(), files_max, config.trace_bytes_max);
+        if let Err(error) = folder.check() {
+            tracing::warn!("no trace can be written: {error}; the server goes on without");
+        }
+        let about = About::new(config.tick_rate_hz, config.shown().collect());
+        let (writer, dumps_in) = Writer::start(folder, about, Arc::clone(live))?;
+        live.recorder.announce();
+        (traces, dumps) = (Some(writer), Some(dumps_in));
+    }
+    let seconds = u64::from(config.trace_overrun_interval_s);
+    let interval = (seconds > 0).then(|| Duration::from_secs(seconds));
+    let (work_log, live) = (pool.take_work_log(), Arc::clone(live));
+    let (recorder, handle) = Recorder::new(clock, config.tick_rate_hz, work_log, dumps, interval, live);
+    Ok((recorder, handle, traces))
 }
 
 fn private_key(config: &Config) -> Result<[u8; 32], StartError> {

@@ -187,6 +187,11 @@ impl Sessions {
         self.slots.get_mut(slot)?.as_deref_mut()
     }
 
+    /// The client in a slot, to look at.
+    pub fn look(&self, slot: usize) -> Option<&Session> {
+        self.slots.get(slot)?.as_deref()
+    }
+
     /// All clients, in the order of their slots.
     pub fn iter(&self) -> impl Iterator<Item = &Session> {
         self.slots.iter().flatten().map(|s| s.as_ref())

@@ -12,10 +12,12 @@ use crate::carrier::TickEnd;
 use crate::chunk::{ChunkService, Workshop};
 use crate::game::{Game, Living};
 use crate::phase::{self, Composer, Plan};
+use crate::recorder::{EVENTS_PER_TICK_MAX, Event, Notes};
 use crate::replicas::Replicas;
 use crate::rules::Rules;
 use crate::session::{Session, Sessions, Stage};
 use crate::telemetry::{ClientRow, Counters, Phase, TickTimes, TurnClock, survey};
+use crate::tracy::Zone;
 
 /// Every so many ticks the replicas' cells give back what they no longer need.
 const SWEEP_TICKS: u64 = 600;
@@ -31,12 +33,15 @@ pub struct Tick<W: Workshop> {
     counters: Counters,
     /// Ticks since the world began.
     number: u64,
+    /// When the last tick ran.
+    now: Instant,
     // for the life of a client
     sessions: Sessions,
     // for one tick, kept for their memory
     departed: Vec<Session>,
     plan: Plan,
     composer: Composer,
+    notes: Notes,
     is_profiled: bool,
     /// The clients whose turn it was to be looked at.
     surveyed: Vec<(usize, Option<ClientRow>)>,
@@ -52,10 +57,12 @@ impl<W: Workshop> Tick<W> {
             replicas: Replicas::default(),
             counters: Counters::default(),
             number: 0,
+            now: Instant::ZERO,
             sessions: Sessions::default(),
             departed: Vec::new(),
             plan: Plan::default(),
             composer: Composer::default(),
+            notes: Notes::new(EVENTS_PER_TICK_MAX),
             is_profiled: true,
             surveyed: Vec::new(),
         }
@@ -63,14 +70,19 @@ impl<W: Workshop> Tick<W> {
 
     /// Runs one tick. `clock_ns` counts nanoseconds from any origin.
     pub fn run(&mut self, now: Instant, carrier: &mut TickEnd, clock_ns: &dyn Fn() -> u64) -> TickTimes {
-        let Tick { rules, chunks, living, replicas, counters, sessions, departed, plan, composer, .. } = self;
+        let Tick { rules, chunks, living, replicas, counters, sessions, departed, plan, .. } = self;
+        let Tick { composer, notes, .. } = self;
         self.number += 1;
+        self.now = now;
         let tick = self.number;
         let mut lap = Lap::start(clock_ns);
         let turns = if self.is_profiled { TurnClock::new(tick, clock_ns) } else { TurnClock::off(clock_ns) };
         plan.clear();
+        notes.clear();
 
-        phase::ingress(now, tick, rules, turns, &mut carrier.arrivals, sessions, departed, counters);
+        phase::ingress((now, tick), rules, turns, &mut carrier.arrivals, sessions, departed, counters, notes);
+        // Those whose time to leave came in the last tick's egress, too.
+        departed.iter().for_each(|session| notes.push(Event::Left { client_id: session.client_id }));
         lap.end(Phase::Ingress);
         phase::simulate(tick, rules, turns, sessions, chunks, living, replicas, counters);
         lap.end(Phase::Simulate);
@@ -98,6 +110,32 @@ impl<W: Workshop> Tick<W> {
     /// Ticks since the world began.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// When the last tick ran.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// What happened in the last tick, beside its chunks, which [`ChunkService::notes`] has.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// Whether [`Tick::notes`] and those of the chunks are kept; they are unless this says otherwise.
+    pub fn keep_notes(&mut self, are_kept: bool) {
+        self.notes.keep(are_kept);
+        self.chunks.keep_notes(are_kept);
+    }
+
+    /// What the last tick sent.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Who is in a slot.
+    pub fn client_in(&self, slot: usize) -> Option<u64> {
+        self.sessions.look(slot).map(|session| session.client_id)
     }
 
     /// Clients.
@@ -166,16 +204,23 @@ struct Lap<'c> {
     clock_ns: &'c dyn Fn() -> u64,
     began_ns: u64,
     times: TickTimes,
+    zone: Zone,
 }
 
 impl<'c> Lap<'c> {
     fn start(clock_ns: &'c dyn Fn() -> u64) -> Self {
-        Lap { clock_ns, began_ns: clock_ns(), times: TickTimes::default() }
+        let zone = Zone::of(Phase::ALL[0]);
+        Lap { clock_ns, began_ns: clock_ns(), times: TickTimes::default(), zone }
     }
 
     fn end(&mut self, phase: Phase) {
         let now_ns = (self.clock_ns)();
         self.times.phases_ns[phase as usize] = now_ns.saturating_sub(self.began_ns);
         self.began_ns = now_ns;
+        // One ends before the next begins.
+        self.zone.end();
+        if let Some(next) = Phase::ALL.get(phase as usize + 1) {
+            self.zone = Zone::of(*next);
+        }
     }
 }

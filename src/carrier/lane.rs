@@ -125,6 +125,7 @@ mod tests {
         assert_eq!(sender.push('a', &[1; 6]), Ok(()));
         assert_eq!(sender.push('b', &[2; 6]), Err(Full('b')));
         assert_eq!(sender.push('c', &[3; 4]), Ok(()));
+        assert_eq!((sender.len(), receiver.len()), (2, 2));
         let mut buffer = [0; 16];
         assert_eq!(receiver.pop(&mut buffer).map(|(d, b)| (d, b.to_vec())), Some(('a', vec![1; 6])));
         assert_eq!(receiver.pop(&mut buffer).map(|(d, b)| (d, b.to_vec())), Some(('c', vec![3; 4])));

@@ -24,6 +24,7 @@ mod pool;
 mod request;
 mod service;
 mod table;
+mod worklog;
 mod workshop;
 
 pub use cache::ReadyChunk;
@@ -35,4 +36,5 @@ pub use parity::{MadeParity, PARITY_FRAGMENTS_PER_TICK_MAX, ParityBench, SharedP
 pub use pool::Pool;
 pub use request::{Encoded, GenerationId, Job, Made, Need, NotMade, Report, Urgency, WorkerId};
 pub use service::{ChunkEvent, ChunkService, ChunkState, EditedTableFull, TakenIn};
+pub use worklog::{WorkLog, Worked};
 pub use workshop::{GivenUp, Inline, Workshop};

@@ -23,6 +23,7 @@ use ninefold_world::{Generator, Scratch};
 
 use super::limits::WORKERS_LOST_MAX;
 use super::request::{Job, Report, WorkerId};
+use super::worklog::{self, WorkLog, WorkLogger, Worked};
 use super::workshop::{GivenUp, Workshop, make};
 use crate::clock::thread_cpu_ns;
 
@@ -50,6 +51,8 @@ pub struct Pool {
     /// Places given to workers so far.
     places_used: usize,
     said_exhausted: bool,
+    /// `None` once somebody has it.
+    work_log: Option<WorkLog>,
 }
 
 /// What the workers, the supervisor and the tick share.
@@ -57,6 +60,7 @@ struct Shared {
     generator: Arc<dyn Generator>,
     jobs: Receiver<Job>,
     reports: Sender<Report>,
+    logger: WorkLogger,
     /// By worker. There is one for every worker that can ever be started.
     places: Box<[AtomicU64]>,
     /// Workers that are not known to hang.
@@ -84,10 +88,12 @@ impl Pool {
         let (jobs, jobs_out) = bounded(making_max);
         // Two for each job in the making, and the late result of every worker that was given up.
         let (reports_in, reports) = bounded(2 * making_max + places);
+        let (logger, work_log) = worklog::work_log();
         let shared = Arc::new(Shared {
             generator,
             jobs: jobs_out,
             reports: reports_in,
+            logger,
             places: (0..places).map(|_| AtomicU64::new(IDLE)).collect(),
             alive: AtomicUsize::new(workers),
             is_stopping: AtomicBool::new(false),
@@ -103,6 +109,7 @@ impl Pool {
             supervisor: None,
             places_used: workers,
             said_exhausted: false,
+            work_log: Some(work_log),
         };
         let handles = (0..workers)
             .map(|n| start_worker(&shared, WorkerId(n as u32)))
@@ -110,6 +117,11 @@ impl Pool {
         let supervisor = Builder::new().name("ninefold-gen-sup".into());
         pool.supervisor = Some(supervisor.spawn(move || supervise(&shared, &orders_out, handles))?);
         Ok(pool)
+    }
+
+    /// What the workers will do from now on, for who looks at single chunks. There is one.
+    pub fn take_work_log(&mut self) -> Option<WorkLog> {
+        self.work_log.take()
     }
 
     /// Ends the workers; one that hangs is left behind after half a second. Returns the CPU time of all
@@ -218,9 +230,13 @@ fn work(shared: &Shared, worker: WorkerId) {
             return;
         }
         let began = StdInstant::now();
-        let report = match make(shared.generator.as_ref(), job, &mut scratch) {
+        let result = make(shared.generator.as_ref(), job, &mut scratch);
+        let ended = StdInstant::now();
+        let not_made = result.as_ref().err().copied();
+        shared.logger.log(Worked { worker, job, began, ended, not_made });
+        let report = match result {
             Ok(mut made) => {
-                made.generate_time = began.elapsed().into();
+                made.generate_time = ended.duration_since(began).into();
                 Report::Made { job, made }
             }
             Err(why) => Report::NotMade { job, why },

@@ -21,6 +21,7 @@ use super::parity::MadeParity;
 use super::request::{GenerationId, Job, Made, NotMade, Report, Urgency, WorkerId};
 use super::table::{Entry, Stage, Table};
 use super::workshop::{GivenUp, Workshop};
+use crate::recorder::{EVENTS_PER_TICK_MAX, Event, Notes};
 use crate::telemetry::Histogram;
 
 /// The version of a chunk as it was generated.
@@ -99,6 +100,7 @@ pub struct ChunkService<W> {
     /// Slots whose urgency was said in this round. Slots may have been freed since.
     urged: Vec<u32>,
     changed: Vec<ChunkEvent>,
+    notes: Notes,
     /// Results since the last `take_in` began.
     taken: Vec<TakenIn>,
     now: Instant,
@@ -132,6 +134,7 @@ impl<W> ChunkService<W> {
             round: 1,
             urged: Vec::new(),
             changed: Vec::new(),
+            notes: Notes::new(EVENTS_PER_TICK_MAX),
             taken: Vec::new(),
             now: Instant::ZERO,
             first_now: None,
@@ -159,6 +162,16 @@ impl<W> ChunkService<W> {
     /// pinned when it is ready already is not among them.
     pub fn changed(&self) -> &[ChunkEvent] {
         &self.changed
+    }
+
+    /// What happened to chunks since the last [`ChunkService::take_in`] began, for who looks at single ticks.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// Whether they are kept; they are unless this says otherwise.
+    pub fn keep_notes(&mut self, are_kept: bool) {
+        self.notes.keep(are_kept);
     }
 
     /// What the last [`ChunkService::take_in`] took in, whether it was still wanted or not.
@@ -346,6 +359,7 @@ impl<W> ChunkService<W> {
         self.table[slot].stage = Stage::Failed;
         self.waiting.remove(slot);
         self.counters.failed += 1;
+        self.notes.push(Event::ChunkFailed(self.table[slot].coord));
         self.changed.push(ChunkEvent::Failed(self.table[slot].coord));
     }
 
@@ -388,6 +402,7 @@ impl<W: Workshop> ChunkService<W> {
                 break;
             }
             entry.stage = Stage::Making;
+            self.notes.push(Event::ChunkAsked(job));
             self.making.push(InMaking { job, started: None });
         }
     }
@@ -397,6 +412,7 @@ impl<W: Workshop> ChunkService<W> {
     pub fn take_in(&mut self, now: Instant, chunks_max: usize, mut time_left: impl FnMut() -> bool) -> usize {
         self.see(now);
         self.changed.clear();
+        self.notes.clear();
         self.taken.clear();
         let mut taken = 0;
         while taken < chunks_max && (taken == 0 || time_left()) {
@@ -440,6 +456,7 @@ impl<W: Workshop> ChunkService<W> {
                 Some(GivenUp::NotReplaced) => {}
             }
             self.counters.deadline += 1;
+            self.notes.push(Event::ChunkOverdue(job));
             self.making.swap_remove(at);
             // Not tried again: it would hang the next worker too.
             if let Some(slot) = self.waiting_for(job) {
@@ -483,7 +500,10 @@ impl<W: Workshop> ChunkService<W> {
             self.making.swap_remove(at);
         }
         let slot = self.waiting_for(job);
-        self.counters.stale += u64::from(slot.is_none());
+        if slot.is_none() {
+            self.counters.stale += 1;
+            self.notes.push(Event::ChunkStale(job));
+        }
         slot
     }
 
@@ -494,6 +514,7 @@ impl<W: Workshop> ChunkService<W> {
         let version = self.versions.get(&job.coord).copied().unwrap_or(FIRST_VERSION);
         let ready = ReadyChunk::new(made, version);
         self.counters.made += 1;
+        self.notes.push(Event::ChunkMade(job));
         self.counters.evicted += self.cache.add_pinned(&ready);
         self.waiting.remove(slot);
         let entry = &mut self.table[slot];
@@ -509,7 +530,10 @@ impl<W: Workshop> ChunkService<W> {
 
     fn take_not_made(&mut self, now: Instant, job: Job, why: NotMade) {
         match why {
-            NotMade::Panicked => self.counters.panics += 1,
+            NotMade::Panicked => {
+                self.counters.panics += 1;
+                self.notes.push(Event::ChunkPanicked(job));
+            }
             NotMade::WrongSize { .. } => self.counters.wrong_size += 1,
         }
         let Some(slot) = self.take_back(job) else { return };

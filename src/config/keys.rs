@@ -11,6 +11,7 @@ use ninefold_protocol::link::congestion::Mode;
 use ninefold_world::BuiltIn;
 
 use super::value::{Problem, Raw, Value};
+use crate::logging::LogFormat;
 
 /// A key of the configuration.
 pub struct Key {
@@ -232,6 +233,31 @@ config_keys! {
     /// Ticks that are run at once to catch up after a late one; what is further behind is skipped and
     /// counted.
     catch_up_ticks_max: u32 = 4, in 0..=60;
+
+    /// Whether the last ten seconds of ticks are kept in memory, to be written as a trace when a tick overruns, on
+    /// SIGUSR1 and when somebody asks. docs/profiling.md says how to read one.
+    recorder: bool = true;
+
+    /// The folder that traces are written into, in quotes. It is made when the first is written; a relative path
+    /// starts at the working directory. Empty: none is written.
+    trace_dir: PathBuf = PathBuf::from("traces");
+
+    /// Seconds from one trace of an overrun to the next at least; overruns between them are counted. 0: overruns
+    /// have no trace.
+    trace_overrun_interval_s: u32 = 60, in 0..=86_400;
+
+    /// Traces that the folder holds at most; the oldest go.
+    trace_files_max: u32 = 16, in 1..=10_000;
+
+    /// Bytes of all traces in the folder at most; the oldest go.
+    trace_bytes_max: u64 = 268_435_456, in 1_048_576..=1_099_511_627_776;
+
+    /// How log lines look: "text" for people, "json" for programs, one object a line.
+    log_format: LogFormat = LogFormat::Text;
+
+    /// Lines a second of each kind of log message, one place in the code being one kind; ten may come at once. What
+    /// is beyond is counted and told. 0: no bound.
+    log_lines_per_kind_s: u32 = 1, in 0..=1_000_000;
 
     /// What is logged to standard error: off, error, warn, info, debug or trace, also by part, as in
     /// "info,ninefold::chunk=debug".

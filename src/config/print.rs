@@ -3,8 +3,15 @@
 use std::fmt::Write;
 
 use super::error::Origin;
-use super::keys::KEYS;
+use super::keys::{Config, KEYS};
 use super::layers::Effective;
+
+impl Config {
+    /// Every key with its value as TOML.
+    pub fn shown(&self) -> impl Iterator<Item = (&'static str, String)> {
+        KEYS.iter().map(|key| (key.name, (key.show)(self)))
+    }
+}
 
 impl Effective {
     /// Every key with its explanation, default and origin, as a file that gives this configuration again.

@@ -9,6 +9,8 @@ use ninefold_protocol::link::congestion::Mode;
 use ninefold_world::BuiltIn;
 use toml::de::DeValue;
 
+use crate::logging::LogFormat;
+
 /// A value as it was said.
 #[derive(Clone, Copy)]
 pub(super) enum Raw<'v> {
@@ -145,6 +147,29 @@ macro_rules! whole_number_value {
     };
 }
 
+impl Value for bool {
+    const WANTS: &'static str = "true or false";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        match text.trim() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(Problem::WrongType { found: quote(text) }),
+        }
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, Problem> {
+        match value {
+            DeValue::Boolean(truth) => Ok(*truth),
+            other => Err(wrong_type(other)),
+        }
+    }
+
+    fn to_toml(&self) -> String {
+        self.to_string()
+    }
+}
+
 whole_number_value!(u32);
 whole_number_value!(u64);
 
@@ -211,6 +236,26 @@ impl Value for Mode {
         let name = match self {
             Mode::Copa => "copa",
             Mode::Fixed => "fixed",
+        };
+        format!("\"{name}\"")
+    }
+}
+
+impl Value for LogFormat {
+    const WANTS: &'static str = "\"text\" or \"json\"";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        match text.trim() {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err(Problem::WrongType { found: quote(text) }),
+        }
+    }
+
+    fn to_toml(&self) -> String {
+        let name = match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
         };
         format!("\"{name}\"")
     }
@@ -311,6 +356,22 @@ mod tests {
             assert_eq!(Mode::from_text(mode.to_toml().trim_matches('"')), Ok(mode));
         }
         assert_eq!(Mode::from_text("cubic"), Err(wrong("\"cubic\"")));
+    }
+
+    #[test]
+    fn a_truth_is_a_word_in_a_flag_and_no_text_in_a_file() {
+        assert_eq!((bool::from_text("true"), bool::from_text(" false ")), (Ok(true), Ok(false)));
+        assert_eq!(bool::from_text("yes"), Err(wrong("\"yes\"")));
+        assert_eq!(bool::from_toml(&DeValue::Boolean(true)), Ok(true));
+        assert_eq!(bool::from_toml(&DeValue::String("true".into())), Err(wrong("\"true\"")));
+    }
+
+    #[test]
+    fn a_log_format_is_one_of_its_names() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            assert_eq!(LogFormat::from_text(format.to_toml().trim_matches('"')), Ok(format));
+        }
+        assert_eq!(LogFormat::from_text("xml"), Err(wrong("\"xml\"")));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use ninefold_protocol::time::Instant;
 use ninefold_world::{ChunkCoord, spawn_chunk};
 
 use crate::carrier::{Arrival, Arrivals, ConnectionId};
+use crate::recorder::{Event, Notes};
 use crate::rules::{CHUNK_REQUESTS_PER_TICK_MAX, LEAVE_AFTER, OFFERS_WAIT, PACKETS_PER_TICK_MAX, Rules};
 use crate::session::{Receipt, Session, Sessions, Stage};
 use crate::telemetry::{Counters, TurnClock};
@@ -20,14 +21,14 @@ use crate::view::{Acked, Requested};
 
 /// Takes what arrived. Clients that went are moved to `departed` for the later phases to forget.
 pub fn ingress(
-    now: Instant,
-    tick: u64,
+    (now, tick): (Instant, u64),
     rules: &Rules,
     turns: TurnClock<'_>,
     arrivals: &mut Arrivals,
     sessions: &mut Sessions,
     departed: &mut Vec<Session>,
     counters: &mut Counters,
+    notes: &mut Notes,
 ) {
     let mut buffer = [0; PACKET_BYTES_MAX];
     let mut stock = arrivals.take_stock();
@@ -35,6 +36,7 @@ pub fn ingress(
         match arrival {
             Arrival::Connected { connection, client_id } => {
                 counters.clients_connected += 1;
+                notes.push(Event::Joined { client_id });
                 let session = Session::new(now, connection, client_id, rules);
                 departed.extend(sessions.insert(session));
             }

@@ -7,6 +7,7 @@
 pub mod quic;
 
 use std::net::UdpSocket;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
@@ -28,8 +29,9 @@ use self::quic::{Heard, QuicLine, RUNTIME};
 /// The configuration of the tests: any free port, a fixed world.
 pub fn config() -> Config {
     let listen = "127.0.0.1:0".parse().unwrap();
-    // Creatures would be others of whom a test knows nothing.
-    Config { listen, socket_buffer_bytes: 4 << 20, creatures_per_chunk: 0, ..Config::default() }
+    // Creatures would be others of whom a test knows nothing, and a test that wants traces has a folder for them.
+    let trace_dir = PathBuf::new();
+    Config { listen, socket_buffer_bytes: 4 << 20, creatures_per_chunk: 0, trace_dir, ..Config::default() }
 }
 
 /// A server with the ordinary world.

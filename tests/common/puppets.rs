@@ -262,6 +262,11 @@ impl Stage {
         self.carrier.arrivals.push(arrival, packet).expect("the lane has room");
     }
 
+    /// The tick's end of the lanes.
+    pub fn end(&self) -> &TickEnd {
+        &self.end
+    }
+
     /// One tick of everybody.
     pub fn step(&mut self) {
         self.before();
