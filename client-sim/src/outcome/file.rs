@@ -166,7 +166,7 @@ pub struct LineFacts {
     pub line: String,
     /// Towards clients: packets in, packets out, lost, dropped at a full queue, in outages, picked.
     pub down: [u64; 6],
-    /// From them.
+    /// From them; picked ones of either way, and those that a killed server's lines swallowed, are counted here.
     pub up: [u64; 6],
 }
 

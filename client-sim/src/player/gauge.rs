@@ -17,6 +17,8 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 const EDGE_EVERY: Duration = Duration::from_ms(100);
 /// Rates and round trips are taken so often.
 const SECOND: Duration = Duration::from_secs(1);
+/// Nobody that goes by itself is found so far from where it should be: two chunks.
+const PUT_ELSEWHERE_UNITS: f64 = 2_048.0;
 /// The least delayed snapshot counts for one to two spans of this long.
 const LEAST_SPAN: Duration = Duration::from_secs(5);
 
@@ -40,6 +42,10 @@ pub struct Gauge {
     chunk: Option<ChunkCoord>,
     /// Since when it stands in a chunk that is not there, and whether it was put there.
     without_chunk: Option<(Instant, bool)>,
+    /// When it was ordered to be put elsewhere.
+    ordered_at: Option<Instant>,
+    /// How often it was.
+    teleports: u64,
     /// When inputs were due that are not confirmed.
     dues: VecDeque<(u32, Instant)>,
     newest_input: u32,
@@ -62,6 +68,8 @@ impl Gauge {
             playable_at: None,
             chunk: None,
             without_chunk: None,
+            ordered_at: None,
+            teleports: 0,
             dues: VecDeque::new(),
             newest_input: 0,
             last_latency_us: 0,
@@ -76,6 +84,11 @@ impl Gauge {
     /// Whether it has come to play.
     pub fn has_played(&self) -> bool {
         self.playable_at.is_some()
+    }
+
+    /// The client has asked to be put elsewhere: how long that takes counts from now.
+    pub fn ordered(&mut self, now: Instant) {
+        self.ordered_at.get_or_insert(now);
     }
 
     /// The client has taken a datagram. Call it after each one.
@@ -130,10 +143,12 @@ impl Gauge {
         let Some(from) = self.chunk.replace(coord) else { return };
         let near = |a: i32, b: i32| (i64::from(a) - i64::from(b)).abs() <= 1;
         let is_crossing = near(from.cx, coord.cx) && near(from.cz, coord.cz);
-        if !present {
+        if !is_crossing {
             // Who was put elsewhere waits on until it stands somewhere, wherever it goes meanwhile.
-            let (since, was_put) = self.without_chunk.unwrap_or((now, false));
-            self.without_chunk = Some((since, was_put || !is_crossing));
+            self.teleports += 1;
+            self.without_chunk = Some((self.ordered_at.take().unwrap_or(now), true));
+        } else if !present {
+            self.without_chunk.get_or_insert((now, false));
         } else if is_crossing && self.playable_at.is_some() {
             tally.groups[self.group].spreads.enter_usable.record(0);
         }
@@ -198,7 +213,10 @@ impl Gauge {
         }
         if measures.corrections > self.corrections_before {
             self.corrections_before = measures.corrections;
-            spreads.correction.record((measures.prediction_error_units * 1e3) as u64);
+            // Who was put elsewhere was not corrected.
+            if measures.prediction_error_units < PUT_ELSEWHERE_UNITS {
+                spreads.correction.record((measures.prediction_error_units * 1e3) as u64);
+            }
         }
         if now < self.next_second {
             return;
@@ -222,7 +240,7 @@ impl Gauge {
             chunks_unavailable: stats.chunks_unavailable,
             snapshots: stats.snapshots_in,
             snapshots_old: stats.snapshots_old,
-            corrections: measures.corrections,
+            corrections: measures.corrections.saturating_sub(self.teleports),
             inputs_skipped: measures.ticks_skipped,
             packets_up: link.packets_sent,
             packets_up_lost: link.packets_lost,

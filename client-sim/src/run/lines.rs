@@ -65,11 +65,13 @@ impl Lines {
         for (group, is_quic, line) in self.lines {
             let report = line.stop().context("an emulated line failed")?;
             let group = &scenario.groups[group];
+            let mut up = numbers(&report.up);
+            up[5] += report.cut;
             facts.push(LineFacts {
                 group: format!("{}{}", group.name, if is_quic { " (quic)" } else { "" }),
                 line: group.link.name().to_owned(),
                 down: numbers(&report.down),
-                up: numbers(&report.up),
+                up,
             });
             all.late.merge(&report.late);
             all.send_errors += report.send_errors;

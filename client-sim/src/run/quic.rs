@@ -231,6 +231,7 @@ fn tick(
     match decision.command {
         Some(Command::Leave { goodbye, away }) => Some((End::Meant, away, goodbye)),
         Some(Command::Teleport(to)) => {
+            session.gauge.ordered(now);
             let orders_dropped = u64::from(!desk.shared.teleport((session.id, to)));
             desk.log.borrow_mut().count(seat.part.group, Counts { orders_dropped, ..Counts::default() });
             None

@@ -13,7 +13,7 @@ const TAIL: [(&str, &str); 6] =
     [("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("p999", "p99.9"), ("p9999", "p99.99"), ("max", "max")];
 /// The same for what is bad when it is small.
 const HEAD: [(&str, &str); 6] =
-    [("min", "min"), ("p1", "p1"), ("p10", "p10"), ("p50", "p50"), ("p90", "p90"), ("max", "max")];
+    [("min", "min"), ("p1", "p1"), ("p10", "p10"), ("p50", "p50"), ("p75", "p75"), ("p90", "p90")];
 const NAME_WIDTH: usize = 24;
 const VALUE_WIDTH: usize = 10;
 
@@ -88,11 +88,12 @@ impl Outcome {
             let line = if group.link == "none" { String::new() } else { format!(" over {}", group.link) };
             format!("{} {} ({}{line})", group.clients, group.behaviour, group.carrier)
         });
-        writeln!(f, "  asked    {}; seed {}, {} s", list(groups), asked.seed, asked.length_s)?;
+        let time = |seconds: f64| Unit::Time.show(seconds * 1e6);
+        writeln!(f, "  asked    {}; seed {}, {}", list(groups), asked.seed, time(asked.length_s))?;
         for fault in &asked.faults {
             let group = fault.group.as_ref().map_or(String::new(), |group| format!(" of {group}"));
-            let long = if fault.for_s > 0.0 { format!(" for {} s", fault.for_s) } else { String::new() };
-            writeln!(f, "           at {} s: {}{group}{long}", fault.at_s, fault.kind)?;
+            let long = if fault.for_s > 0.0 { format!(" for {}", time(fault.for_s)) } else { String::new() };
+            writeln!(f, "           at {}: {}{group}{long}", time(fault.at_s), fault.kind)?;
         }
         let build = if machine.optimised { "optimised" } else { "NOT optimised: its times say little" };
         writeln!(f, "  server   {}; clients on {} threads", run.server, run.threads)?;

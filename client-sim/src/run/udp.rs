@@ -105,6 +105,7 @@ impl Place {
                 return Ok(self.end(now, End::Meant, away, goodbye, desk));
             }
             Some(Command::Teleport(to)) => {
+                session.gauge.ordered(now);
                 let orders_dropped = u64::from(!desk.shared.teleport((session.id, to)));
                 desk.log.count(self.seat.part.group, Counts { orders_dropped, ..Counts::default() });
             }
