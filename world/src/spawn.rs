@@ -1,7 +1,7 @@
 //! Where players come into the world: which chunk, and where in it.
 
 use crate::chunk::Chunk;
-use crate::coord::{CELL_FIXED, ChunkCoord, FIXED_PER_UNIT, Position};
+use crate::coord::{CELL_FIXED, CHUNK_FIXED, ChunkCoord, FIXED_PER_UNIT, Position};
 use crate::hash::{Random, Tag, hash};
 
 /// Cells that are tried before the first box of air is taken.
@@ -17,7 +17,7 @@ pub fn spawn_chunk(player: u64, radius_chunks: u32) -> ChunkCoord {
 
 impl Chunk {
     /// A place to come into the world, chosen by `salt` among the chunk's boxes of air: the middle of one
-    /// of its cells, on the floor.
+    /// of its cells, on the floor. In a chunk without air it is the middle of the chunk, at height 0.
     pub fn spawn(&self, salt: u64) -> Position {
         let mut random = Random::new(hash(Tag::Spawn, salt, self.coord.cx, self.coord.cz, 1));
         // Not on the border, where a neighbour that is not there yet would block every step.
@@ -28,7 +28,10 @@ impl Chunk {
                 return standing_at(self.coord, x, z, column.floor);
             }
         }
-        let leaf = self.leaves[0];
+        // A generator from outside may write rock alone: whoever comes into it is put free, as anybody in rock is.
+        let Some(leaf) = self.leaves.first() else {
+            return standing_at(self.coord, CHUNK_FIXED / 2, CHUNK_FIXED / 2, 0);
+        };
         let middle = |axis: usize| {
             let low = leaf.min[axis] / CELL_FIXED * CELL_FIXED;
             low + CELL_FIXED / 2
@@ -46,9 +49,21 @@ fn standing_at(coord: ChunkCoord, x: i16, z: i16, floor: i16) -> Position {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::biome::Biome;
+    use crate::bsp::build;
+    use crate::cell::Cell;
     use crate::generator::{BspWorld, Generator};
+    use crate::grid::Grid;
     use crate::scratch::Scratch;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_chunk_of_rock_has_a_place_too() {
+        let coord = ChunkCoord { cx: -2, cz: 5 };
+        let rock = Grid::uniform(coord, Biome::Dungeon, Cell::Solid);
+        let chunk = build(&rock, &mut Scratch::default());
+        assert_eq!((chunk.leaves().len(), chunk.spawn(7).chunk()), (0, Some(coord)));
+    }
 
     #[test]
     fn players_spawn_all_over_the_square_and_never_outside() {

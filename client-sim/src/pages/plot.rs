@@ -45,6 +45,8 @@ pub(crate) struct Plot {
     pub log: bool,
     /// Whether values near the whole are looked at closely.
     pub near: bool,
+    /// Whether quantiles are counted from the largest value down: what is bad when it is small has its nines there.
+    pub low: bool,
 }
 
 /// A line of a plot.
@@ -150,6 +152,17 @@ pub(crate) fn curve(spread: &Spread) -> (Vec<f64>, Vec<Option<f64>>) {
     kept.map(|(_, (q, value))| (*q, Some(rounded(*value)))).unzip()
 }
 
+/// The same from the largest value down to the least: which part of all is larger.
+pub(crate) fn curve_down(spread: &Spread) -> (Vec<f64>, Vec<Option<f64>>) {
+    let (x, y) = curve(spread);
+    let mut x: Vec<f64> = x.iter().rev().map(|q| 1.0 - q).collect();
+    if let [largest, .., least] = x.as_mut_slice() {
+        // The least of n values stands for the first n-th.
+        (*largest, *least) = (0.0, 1.0 - 0.5 / spread.count.max(1) as f64);
+    }
+    (x, y.into_iter().rev().collect())
+}
+
 /// The stages of a run as bands, its faults as marks.
 pub(crate) fn scenery(outcome: &Outcome) -> (Vec<Band>, Vec<Mark>) {
     let stages = outcome.scenario.stages.iter();
@@ -177,6 +190,18 @@ mod tests {
         assert!(
             (99_900.0..=100_100.0).contains(&y.last().unwrap().unwrap()) && *x.last().unwrap() > 0.999_99
         );
+    }
+
+    #[test]
+    fn what_is_bad_when_small_falls_to_its_least() {
+        let mut recorder = Recorder::default();
+        (1..=100_000).for_each(|value| recorder.record(value));
+        let (x, y) = curve_down(&recorder.spread());
+        assert!(x.is_sorted() && y.is_sorted_by(|a, b| a >= b), "{x:?}");
+        assert_eq!((x[0], y.last()), (0.0, Some(&Some(1.0))));
+        let one_percent = x.iter().position(|q| *q >= 0.99).unwrap();
+        assert!((900.0..=1_100.0).contains(&y[one_percent].unwrap()), "{:?}", y[one_percent]);
+        assert_eq!(curve_down(&Spread::default()).0.len(), 0);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The plots of a run: each second, and how figures spread.
 
-use super::plot::{Along, Limit, Plot, Series, curve, rounded, scenery, unit_name};
+use super::figures::{Better, better};
+use super::plot::{Along, Limit, Plot, Series, curve, curve_down, rounded, scenery, unit_name};
 use super::report::Run;
 use crate::outcome::{Outcome, Second, Spread};
 use crate::scenario::{METRICS, Metric, Unit};
 
 /// A value whose ninety-ninth of a hundred is so many times the middle one is looked at in powers of ten.
-const LOG_FROM: f64 = 20.0;
+const LOG_FROM: f64 = 8.0;
 /// Groups that have a curve of their own beside that of all.
 const GROUP_CURVES_MAX: usize = 4;
 
@@ -175,7 +176,7 @@ pub(super) fn spreads(runs: &[Run<'_>]) -> Vec<Plot> {
             .map(|(n, run, spread)| {
                 let is_one_of_two = runs.len() > 1;
                 let label = if is_one_of_two { run.label.clone() } else { "all".to_owned() };
-                of_spread(label, is_one_of_two.then_some(*n), 0, spread)
+                of_spread(metric.name, label, is_one_of_two.then_some(*n), 0, spread)
             })
             .collect();
         if let [run] = runs {
@@ -187,7 +188,8 @@ pub(super) fn spreads(runs: &[Run<'_>]) -> Vec<Plot> {
             about: metric.about.to_owned(),
             unit: unit_name(metric.unit),
             x: Along::Quantile,
-            sync: "quantile",
+            sync: if is_low(metric.name) { "low" } else { "quantile" },
+            low: is_low(metric.name),
             series,
             limit: first.and_then(|_| limit_of(metric.name, runs[0].outcome)),
             log: first.is_some_and(is_wide),
@@ -197,8 +199,8 @@ pub(super) fn spreads(runs: &[Run<'_>]) -> Vec<Plot> {
     METRICS.iter().filter(|metric| metric.is_spread).map(plot).filter(Plot::has_values).collect()
 }
 
-fn of_spread(label: String, run: Option<usize>, tone: usize, spread: &Spread) -> Series {
-    let (x, y) = curve(spread);
+fn of_spread(metric: &str, label: String, run: Option<usize>, tone: usize, spread: &Spread) -> Series {
+    let (x, y) = if is_low(metric) { curve_down(spread) } else { curve(spread) };
     Series { label, run, tone, x, y, step: true, ..Series::default() }
 }
 
@@ -210,7 +212,7 @@ fn of_groups(metric: &str, outcome: &Outcome) -> Vec<Series> {
     let some = known.filter(|(_, spread)| spread.count > 0).take(GROUP_CURVES_MAX).enumerate();
     some.map(|(n, (group, spread))| Series {
         dash: true,
-        ..of_spread(group.name.clone(), None, n + 1, spread)
+        ..of_spread(metric, group.name.clone(), None, n + 1, spread)
     })
     .collect()
 }
@@ -220,6 +222,11 @@ fn limit_of(metric: &str, outcome: &Outcome) -> Option<Limit> {
     let is_of = |name: &str| name.rsplit_once('_').is_some_and(|(spread, _)| spread == metric);
     let judged = outcome.objectives.iter().find(|judged| is_of(&judged.name))?;
     Some(Limit { value: judged.limit, label: judged.objective.clone() })
+}
+
+/// Whether small values are the bad ones.
+fn is_low(metric: &str) -> bool {
+    better(metric) == Better::More
 }
 
 fn is_wide(spread: &Spread) -> bool {

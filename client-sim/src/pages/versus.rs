@@ -295,13 +295,13 @@ pub(super) fn server(runs: &[Run<'_>]) -> Markup {
                 .collect();
             @let whole = table.tick_us.mean.max(1e-9);
             div.card.scroll { table {
-                thead { tr { th { "phase" } th.left style="width:22%" { "of the mean tick" } @for (_, words) in SHOWN { th { (words) } } } }
+                thead { tr { th { "phase" } th.left style="width:26%" { "of the mean tick" } @for (_, words) in &SHOWN[2..] { th { (words) } } } }
                 tbody { @for (name, spread, is_own) in phases { tr {
                     td.name { @if !is_own { span.none { "└ " } } (name) }
                     td { @if !is_own || name == "tick" {
                         div class={ "bar r" (n) } { i style=(format!("width:{:.2}%", (spread.mean / whole).clamp(0.0, 1.0) * 100.0)) {} }
                     } }
-                    @for (quantile, _) in SHOWN { td { (shown(Unit::Time, value_of(spread, quantile))) } }
+                    @for (quantile, _) in &SHOWN[2..] { td { (shown(Unit::Time, value_of(spread, quantile))) } }
                 } } }
             } }
             div.facts {

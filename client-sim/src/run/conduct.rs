@@ -21,7 +21,8 @@ use super::lines::Lines;
 use super::mint::{Minter, Tokens};
 use super::order::{Order, Target};
 use super::{quic, udp};
-use crate::outcome::{Machine, OUTCOME_VERSION, Outcome, RunFacts};
+use crate::line::LineReport;
+use crate::outcome::{LineFacts, Machine, OUTCOME_VERSION, Outcome, RunFacts};
 use crate::player::{Seat, Tally};
 use crate::scenario::Cast;
 use crate::swarm::Carrier;
@@ -46,10 +47,54 @@ type CrewThread = JoinHandle<io::Result<Tally>>;
 /// before its time.
 pub fn execute(order: &Order, look: &mut LookFn<'_>) -> anyhow::Result<Outcome> {
     order.check()?;
-    let scenario = &order.scenario;
-    let cast = scenario.cast();
+    let cast = order.scenario.cast();
     allow_files(2 * cast.parts.len() as u64 + FILES_BESIDE)?;
     let began_unix_s = unix_s();
+    let (shared, host, lines, orders) = prepare(order, began_unix_s)?;
+    let rss_before = resident_bytes();
+    let crews = muster(&cast, &shared, order.threads)?;
+    let threads = crews.len() as u64;
+    let mut watch = Watch {
+        meter: Meter::new(matches!(order.target, Target::InProcess)),
+        shared: &shared,
+        host,
+        orders,
+        cast: &cast,
+        seconds: Seconds::default(),
+        drops: SocketDrops::default(),
+        rss_peak: rss_before,
+        next_state: shared.origin,
+    };
+    let conducted = watch.conduct(&crews, look);
+    let ended_early = shared.stop.swap(true, Ordering::Relaxed);
+    let tally = come_home(crews);
+    conducted?;
+    let tally = tally?;
+    let elapsed = watch.finish(look);
+    // A server in the same process has memory of its own, which cannot be told apart.
+    let is_outer = matches!(watch.host, Host::Outer(_));
+    let grown = watch.rss_peak.saturating_sub(rss_before) / order.scenario.clients().max(1);
+    let run = RunFacts {
+        began_unix_s,
+        took_s: elapsed.as_us() as f64 / 1e6,
+        command: order.command.clone(),
+        server: watch.host.name(),
+        threads,
+        memory_bytes_per_client: if is_outer { grown } else { 0 },
+        cpu_s: tally.cpu_ns as f64 / 1e9,
+        ended_early,
+    };
+    let Watch { meter, host, seconds, drops, .. } = watch;
+    let lines = lines.stop(&order.scenario)?;
+    host.stop()?;
+    Ok(draw_up(order, &cast, run, &tally, meter, seconds, drops.sum(), lines))
+}
+
+/// What everybody shares, the server, the lines before it, and where teleports come in.
+type Stage = (Arc<Shared>, Host, Lines, Receiver<Teleport>);
+
+fn prepare(order: &Order, began_unix_s: u64) -> anyhow::Result<Stage> {
+    let scenario = &order.scenario;
     let clock = Monotonic::start();
     let origin = clock.now() + LEAD;
     let host = Host::start(order, clock, origin)?;
@@ -74,63 +119,37 @@ pub fn execute(order: &Order, look: &mut LookFn<'_>) -> anyhow::Result<Outcome> 
         cache_chunks: order.cache_chunks,
         address_changes: address_changes(scenario, origin),
     });
-    let rss_before = resident_bytes();
-    let crews = muster(&cast, &shared, order.threads)?;
-    let threads = crews.len() as u64;
-    let mut watch = Watch {
-        meter: Meter::new(matches!(order.target, Target::InProcess)),
-        shared: &shared,
-        host,
-        orders,
-        cast: &cast,
-        seconds: Seconds::default(),
-        drops: SocketDrops::default(),
-        rss_peak: rss_before,
-        next_state: origin,
-    };
-    let conducted = watch.conduct(&crews, look);
-    let ended_early = shared.stop.swap(true, Ordering::Relaxed);
-    let tally = come_home(crews);
-    conducted?;
-    let tally = tally?;
-    let elapsed = watch.finish(look);
-    let Watch { meter, host, seconds, drops, rss_peak, .. } = watch;
-    let (server_name, is_outer) = (host.name(), matches!(host, Host::Outer(_)));
-    let (line_facts, line_report) = lines.stop(scenario)?;
-    host.stop()?;
+    Ok((shared, host, lines, orders))
+}
+
+fn draw_up(
+    order: &Order,
+    cast: &Cast,
+    run: RunFacts,
+    tally: &Tally,
+    meter: Meter,
+    seconds: Seconds,
+    socket_drops: Option<u64>,
+    (line_facts, line_report): (Vec<LineFacts>, LineReport),
+) -> Outcome {
+    let scenario = &order.scenario;
     let counts = tally.counts();
+    let evidence = Evidence {
+        counts: &counts,
+        late: &tally.late,
+        lines: &line_report,
+        socket_drops,
+        cpu_permille: &seconds.cpu_permille,
+    };
     let mut outcome = Outcome {
         version: OUTCOME_VERSION,
         scenario: facts::scenario(scenario),
-        run: RunFacts {
-            began_unix_s,
-            took_s: elapsed.as_us() as f64 / 1e6,
-            command: order.command.clone(),
-            server: server_name,
-            threads,
-            // A server in the same process has memory of its own, which cannot be told apart.
-            memory_bytes_per_client: if is_outer {
-                rss_peak.saturating_sub(rss_before) / scenario.clients()
-            } else {
-                0
-            },
-            cpu_s: tally.cpu_ns as f64 / 1e9,
-            ended_early,
-        },
+        run,
         machine: Machine::here(),
-        audit: audit(
-            &Evidence {
-                counts: &counts,
-                late: &tally.late,
-                lines: &line_report,
-                socket_drops: drops.sum(),
-                cpu_permille: &seconds.cpu_permille,
-            },
-            &order.limits,
-        ),
+        audit: audit(&evidence, &order.limits),
         spreads: facts::named_spreads(&tally.spreads()),
         counts: facts::named_counts(&counts),
-        groups: facts::groups(scenario, &tally),
+        groups: facts::groups(scenario, cast, tally),
         frames: facts::frames(&counts),
         ends: tally.ends.clone(),
         lines: line_facts,
@@ -144,7 +163,7 @@ pub fn execute(order: &Order, look: &mut LookFn<'_>) -> anyhow::Result<Outcome> 
         facts::of_the_server(table, &mut outcome.spreads, &mut outcome.counts);
     }
     outcome.judge(&scenario.objectives);
-    Ok(outcome)
+    outcome
 }
 
 fn minter(order: &Order) -> Minter {

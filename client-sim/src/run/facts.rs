@@ -12,7 +12,7 @@ use crate::outcome::{
     StageFacts,
 };
 use crate::player::{Counts, Spreads, Tally};
-use crate::scenario::{Fault, FaultKind, Scenario};
+use crate::scenario::{Cast, Fault, FaultKind, Scenario};
 use crate::swarm::Carrier;
 
 /// What the server told in the course of a run, over all times that it was started.
@@ -242,10 +242,11 @@ pub fn frames(counts: &Counts) -> Vec<FrameBytes> {
 }
 
 /// The groups with what each measured.
-pub fn groups(scenario: &Scenario, tally: &Tally) -> Vec<GroupOutcome> {
-    let groups = scenario.groups.iter().zip(&tally.groups);
+pub fn groups(scenario: &Scenario, cast: &Cast, tally: &Tally) -> Vec<GroupOutcome> {
+    let groups = scenario.groups.iter().zip(&tally.groups).enumerate();
+    let clients = |n: usize| cast.parts.iter().filter(|part| part.group == n).count() as u64;
     groups
-        .map(|(group, tally)| GroupOutcome {
+        .map(|(n, (group, tally))| GroupOutcome {
             name: group.name.clone(),
             behaviour: group.behaviour.name().to_owned(),
             carrier: match group.carrier {
@@ -255,7 +256,7 @@ pub fn groups(scenario: &Scenario, tally: &Tally) -> Vec<GroupOutcome> {
             }
             .to_owned(),
             link: group.link.name().to_owned(),
-            clients: group.clients.into(),
+            clients: clients(n),
             sessions: tally.counts.sessions,
             spreads: named_spreads(&tally.spreads),
             counts: named_counts(&tally.counts),

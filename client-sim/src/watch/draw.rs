@@ -33,7 +33,7 @@ pub fn draw(scene: &Scene, frame: &mut Frame<'_>) {
     draw_bar(scene, frame, bar);
     if body.width >= TWO_COLUMNS_FROM {
         let [left, right] =
-            Layout::horizontal([Constraint::Percentage(56), Constraint::Percentage(44)]).areas(body);
+            Layout::horizontal([Constraint::Percentage(54), Constraint::Percentage(46)]).areas(body);
         draw_charts(scene, frame, left);
         draw_words(scene, frame, right);
     } else {
@@ -157,6 +157,7 @@ fn draw_words(scene: &Scene, frame: &mut Frame<'_>, area: Rect) {
     let [up, middle, down] =
         Layout::vertical([Constraint::Length(objectives), Constraint::Length(generator), Constraint::Min(0)])
             .areas(area);
+    let widest = scene.standings.iter().map(|standing| standing.objective.len()).max().unwrap_or(0);
     let objectives: Vec<Line<'_>> = match scene.standings.as_slice() {
         [] => vec!["none were asked for".fg(SOFT).into()],
         all => all
@@ -169,7 +170,7 @@ fn draw_words(scene: &Scene, frame: &mut Frame<'_>, area: Rect) {
                 };
                 Line::from(vec![
                     format!("{mark} ").fg(color),
-                    format!("{:<32} ", standing.objective).into(),
+                    format!("{:<widest$}  ", standing.objective).into(),
                     standing.shown.clone().fg(color),
                 ])
             })

@@ -177,11 +177,11 @@ impl Scene {
         let mut look = |what: &str, unit: Unit, value: Option<f64>, limit: f64| {
             if let Some(value) = value.filter(|value| *value > limit * WARN_FROM) {
                 let (value, limit) = (unit.show(value), unit.show(limit));
-                warnings.push(format!("{what} {value}, {limit} makes the run invalid"));
+                warnings.push(format!("{what} {value} in one second; in all {limit} at most"));
             }
         };
         let late = self.worst.generator_late_p99_us;
-        look("clients' ticks late by", Unit::Time, late, limits.late_p99_us);
+        look("ticks late by", Unit::Time, late, limits.late_p99_us);
         // A thread is busy well before it is too busy.
         let cpu = self.worst.generator_cpu.filter(|cpu| *cpu > limits.thread_cpu_share * 0.85);
         look("busiest thread at", Unit::Share, cpu, limits.thread_cpu_share);

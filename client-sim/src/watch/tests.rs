@@ -73,7 +73,7 @@ fn all_of_it_is_on_a_screen_of_the_usual_size() {
         "✗ crossings_without_chunk == 0",
         "· join_p99 < 2s",
         "at the end",
-        "busiest thread at 88.0 %",
+        "busiest thread at 88.0 % in one second",
         "300, 1 without their chunk",
         "input to state",
         "p99 74 ms",

@@ -57,6 +57,9 @@
   const nines = (q) => -Math.log10(Math.max(1 - q, 1e-7));
   const NINES = [[0, "0"], [0.5, "50 %"], [0.75, "75"], [0.9, "90"], [0.99, "99"], [0.999, "99.9"], [0.9999, "99.99"], [0.99999, "99.999"], [0.999999, "99.9999"]];
 
+  // The same of what is bad when it is small: so many are smaller.
+  const BELOW = { "0": "all", "50 %": "50 %", "75": "25", "90": "10", "99": "1 %", "99.9": "0.1", "99.99": "0.01", "99.999": "0.001", "99.9999": "0.0001" };
+
   const steps = (from, to, wanted, base) => {
     const span = to - from;
     if (!(span > 0)) return [from];
@@ -203,6 +206,7 @@
       if (s.run === null || s.run === undefined) return s.dash ? "4 3" : "none";
       return ["none", "5 3", "2 3", "1 4"][s.tone % 4];
     }
+    part(at) { const above = Math.pow(10, -at) * 100; return this.spec.low ? +above.toPrecision(4) + " % are less" : +(100 - above).toPrecision(7) + " %"; }
     px(x) { const [a, b] = this.window || this.full; return LEFT + (x - a) / (b - a) * (this.width - LEFT - RIGHT); }
     value(px) { const [a, b] = this.window || this.full; return a + (px - LEFT) / (this.width - LEFT - RIGHT) * (b - a); }
     scaled(v) { return this.isLog ? Math.log10(Math.max(v, this.floor)) : v; }
@@ -288,8 +292,8 @@
       const room = Math.max(2, Math.floor((right - LEFT) / 74));
       if (this.spec.x === "quantile") {
         const seen = NINES.filter(([q]) => nines(q) >= a - 1e-9 && nines(q) <= b + 1e-9);
-        if (seen.length >= 2) { let last = -99; for (const [q, text] of seen) { const at = this.px(nines(q)); if (at - last > 40) { label(nines(q), text); last = at; } } }
-        else for (const v of steps(a, b, Math.min(room, 4))) label(v, +((1 - Math.pow(10, -v)) * 100).toPrecision(6) + " %");
+        if (seen.length >= 2) { let last = -99; for (const [q, text] of seen) { const at = this.px(nines(q)); if (at - last > 40) { label(nines(q), this.spec.low ? BELOW[text] : text); last = at; } } }
+        else for (const v of steps(a, b, Math.min(room, 4))) label(v, this.part(v));
       } else if (this.spec.x === "time") {
         for (const v of steps(a, b, room, 60)) label(v, clock(v));
       } else {
@@ -299,9 +303,9 @@
 
     bands(parent) {
       (this.spec.bands || []).forEach((band, n) => {
-        const [x1, x2] = [this.px(band.from), this.px(band.to)];
+        const [x1, x2] = [Math.max(this.px(band.from), LEFT), Math.min(this.px(band.to), this.width - RIGHT)];
         if (n % 2 === 0) el("rect", { class: "band", x: x1, y: 4, width: Math.max(0, x2 - x1), height: this.height - BOTTOM - 4 }, parent);
-        if (band.label && x2 - x1 > 34) el("text", { x: Math.max(x1, LEFT) + 5, y: 16 }, parent).textContent = band.label;
+        if (band.label && x2 - x1 > 34) el("text", { x: x1 + 5, y: 16 }, parent).textContent = band.label;
       });
     }
 
@@ -399,7 +403,7 @@
       }
       if (!isHere) return;
       this.tip.replaceChildren();
-      const words = { time: clock(at), quantile: +((1 - Math.pow(10, -at)) * 100).toPrecision(7) + " %" };
+      const words = { time: clock(at), quantile: this.part(at) };
       html("b", "", words[this.spec.x] || at.toLocaleString("en") + " " + (this.spec.xlabel || ""), this.tip);
       for (const [s, i] of rows) {
         const row = html("div", "", null, this.tip);
