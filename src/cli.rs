@@ -111,8 +111,11 @@ fn configurable(command: Command) -> Command {
         let allowed = if allowed.is_empty() { allowed } else { format!(" [allowed: {allowed}]") };
         let origin = format!("[default: {}]{allowed} [env: {}]", key.default_toml(), key.env_name());
         let first = summary.split_inclusive(". ").next().unwrap_or_default().trim().to_owned();
+        // What everybody calls it.
+        let alias = (key.name == "metrics_listen").then_some("metrics");
         Arg::new(key.name)
             .long(key.flag_name())
+            .visible_aliases(alias)
             .value_name("VALUE")
             .value_parser(value_parser!(OsString))
             .allow_negative_numbers(true)

@@ -12,6 +12,7 @@ pub mod game;
 pub mod happened;
 pub mod inputs;
 pub mod key_file;
+pub mod metrics;
 pub mod phase;
 pub mod picture;
 #[cfg(feature = "planted-bugs")]

@@ -105,6 +105,9 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
         if let Some((address, fingerprint)) = server.quic() {
             tell(&format!("listening for QUIC on {address}, certificate SHA-256 {fingerprint}\n"))?;
         }
+        if let Some(address) = server.metrics() {
+            tell(&format!("metrics on http://{address}/\n"))?;
+        }
         let mut health = tokio::time::interval(HEALTH_CHECK);
         while !server.is_dead() {
             tokio::select! {

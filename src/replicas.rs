@@ -179,6 +179,16 @@ impl Replicas {
         self.len() == 0
     }
 
+    /// Bytes of memory, counted from capacities. Not every tick: it looks at all cells.
+    pub fn memory_bytes(&self) -> usize {
+        let frames: usize = self.frames.iter().map(|frame| frame.capacity() * size_of::<EntityState>()).sum();
+        let indices: usize = self.cells.values().map(|cell| cell.indices.capacity() * size_of::<u32>()).sum();
+        // A table keeps a byte beside each place.
+        let cells = self.cells.capacity() * (size_of::<(ChunkCoord, Cell)>() + 1);
+        let replicas = self.replicas.capacity() * size_of::<Replica>();
+        replicas + frames + indices + cells + self.free.capacity() * size_of::<u32>()
+    }
+
     /// Chunks with a cell.
     pub fn cells(&self) -> usize {
         self.cells.len()

@@ -5,6 +5,7 @@
 //!   ninefold-udp    owns its socket, the sessions' keys, and who is there
 //!   ninefold-quic   owns its socket and the QUIC connections, where QUIC is on
 //!   workers         make chunks
+//!   ninefold-metrics  answers over HTTP, where metrics_listen says so
 //! ```
 
 use std::io;
@@ -33,9 +34,10 @@ use crate::config::Config;
 use crate::game::Game;
 use crate::game::explore::Explore;
 use crate::key_file;
+use crate::metrics::{BoundMetrics, RunningMetrics};
 use crate::rules::Rules;
 use crate::summary::{Summary, TickReport};
-use crate::telemetry::{Line, Live, TickTelemetry};
+use crate::telemetry::{Asked, Bookkeeper, Live, State, TickSample};
 use crate::tick::Tick;
 
 /// Commands that may wait for the tick.
@@ -47,6 +49,14 @@ pub enum StartError {
     /// The address cannot be had.
     #[error("cannot listen on {address}: {}", listen_advice(.error))]
     Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The address for the metrics cannot be had.
+    #[error("metrics_listen {address}: {error}; choose another with --metrics-listen")]
+    Metrics {
         /// Which.
         address: SocketAddr,
         /// Why.
@@ -87,11 +97,13 @@ pub struct Died(&'static str);
 pub struct Server {
     address: SocketAddr,
     live: Arc<Live>,
+    clock: Monotonic,
     stop: Arc<AtomicBool>,
     commands: Sender<Command>,
     tick: JoinHandle<TickReport>,
     udp: RunningUdp,
     quic: Option<Quic>,
+    metrics: Option<RunningMetrics>,
 }
 
 /// The QUIC carrier and how clients find and know it.
@@ -132,6 +144,7 @@ impl Server {
             .map_err(|error| StartError::Listen { address: config.listen, error })?;
         let address = bound.address();
         let bound_quic = config.quic_listen.map(|listen| bind_quic(config, listen)).transpose()?;
+        let bound_metrics = config.metrics_listen.map(bind_metrics).transpose()?;
         let own_addresses = || std::iter::once(address).chain(bound_quic.as_ref().map(|q| q.0.address()));
         let public_addresses = if config.public_addrs.is_empty() {
             own_addresses().collect()
@@ -164,6 +177,7 @@ impl Server {
         let chunks = ChunkService::new(config.chunk_limits(), pool);
         let stop = Arc::new(AtomicBool::new(false));
         let (commands, orders) = bounded(COMMANDS_MAX);
+        let rules_period = rules.period();
         let world = TickThread {
             tick: Tick::new(rules.clone(), chunks, game),
             rules,
@@ -173,12 +187,14 @@ impl Server {
             quic_doorbell: quic.as_ref().map(|quic| quic.carrier.doorbell()),
             orders,
             live: Arc::clone(&live),
+            book: Bookkeeper::new(Arc::clone(&live), config.tick_rate_hz, rules_period),
         };
+        let metrics = bound_metrics.map(|bound| bound.serve(clock, Arc::clone(&live))).transpose()?;
         let stopped = Arc::clone(&stop);
         let tick = std::thread::Builder::new()
             .name("ninefold-tick".into())
             .spawn(move || world.run(clock, &stopped))?;
-        Ok(Server { address, live, stop, commands, tick, udp, quic })
+        Ok(Server { address, live, clock, stop, commands, tick, udp, quic, metrics })
     }
 
     /// Where it listens.
@@ -191,9 +207,19 @@ impl Server {
         self.quic.as_ref().map(|quic| (quic.address, quic.fingerprint))
     }
 
+    /// Where it shows its figures over HTTP.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(RunningMetrics::address)
+    }
+
     /// What can be watched.
     pub fn live(&self) -> &Arc<Live> {
         &self.live
+    }
+
+    /// All that it knows of itself, as `GET /state` tells it.
+    pub fn state(&self, asked: &Asked) -> State {
+        self.live.state(self.clock.now(), asked)
     }
 
     /// Puts a player into another chunk. Says whether the tick takes the order.
@@ -214,6 +240,7 @@ impl Server {
         let tick = self.tick.join().map_err(|_| Died("tick"));
         // Before the roster's thread, which it tells who has gone.
         let quic = self.quic.map(|quic| quic.carrier.stop().map_err(|_| Died("quic"))).transpose();
+        self.metrics.into_iter().for_each(RunningMetrics::stop);
         let udp = self.udp.stop().map_err(|_| Died("udp"))?;
         Ok(Summary { tick: tick?, udp, quic: quic? })
     }
@@ -229,18 +256,18 @@ struct TickThread {
     quic_doorbell: Option<Arc<Notify>>,
     orders: Receiver<Command>,
     live: Arc<Live>,
+    book: Bookkeeper,
 }
 
 impl TickThread {
     fn run(mut self, clock: Monotonic, stop: &AtomicBool) -> TickReport {
         let mut deadlines = TickClock::new(clock.now(), self.rules.tick_rate_hz, self.catch_up_ticks_max);
-        let mut telemetry = TickTelemetry::default();
         let mut client_ticks = 0;
         while !stop.load(Ordering::Relaxed) && !self.end.departures.is_abandoned() {
             match deadlines.poll(clock.now()) {
                 Due::At(then) => clock.sleep_until(then),
                 Due::Now { lateness } => {
-                    self.run_once(clock, lateness, &mut telemetry);
+                    self.run_once(clock, lateness, deadlines.skipped());
                     client_ticks += self.tick.clients() as u64;
                 }
             }
@@ -254,7 +281,7 @@ impl TickThread {
         let (chunk_counters, generate) = (*chunks.counters(), chunks.generate_times().clone());
         let workers_cpu_ns = chunks.into_workshop().stop();
         TickReport {
-            telemetry,
+            telemetry: self.live.book().telemetry,
             ticks_skipped,
             counters,
             chunks: chunk_counters,
@@ -268,47 +295,48 @@ impl TickThread {
         }
     }
 
-    fn run_once(&mut self, clock: Monotonic, lateness: Duration, telemetry: &mut TickTelemetry) {
+    fn run_once(&mut self, clock: Monotonic, lateness: Duration, skipped: u64) {
+        self.book.note_waiting(&self.end.arrivals, self.orders.len(), COMMANDS_MAX);
         for Command::Teleport { client_id, to } in self.orders.try_iter() {
             if !self.tick.teleport(client_id, to) {
                 tracing::warn!(client_id, "no such player to teleport");
             }
         }
-        let times = self.tick.run(clock.now(), &mut self.end, &|| clock.now_ns());
+        let began = clock.now();
+        let times = self.tick.run(began, &mut self.end, &|| clock.now_ns());
+        self.book.note_left(&self.end.departures);
         // A doorbell that fails leaves the packets to the carrier's next timer.
         let _ = self.doorbell.wake();
         if let Some(doorbell) = &self.quic_doorbell {
             doorbell.notify_one();
         }
-        telemetry.record(&times, lateness, self.rules.period());
-        if self.tick.number().is_multiple_of(self.rules.tick_rate_hz.into()) {
-            self.show_lines(telemetry);
-        }
-        self.live.clients.store(self.tick.clients() as u64, Ordering::Relaxed);
-        self.live.ticks.store(telemetry.ticks, Ordering::Relaxed);
-        self.live.tick_ns.store(times.total_ns(), Ordering::Relaxed);
-        self.live.overruns.store(telemetry.overruns, Ordering::Relaxed);
-        self.live.chunks_delivered.store(self.tick.counters().chunks_delivered, Ordering::Relaxed);
-        self.live.chunks_generated.store(self.tick.chunks().counters().made, Ordering::Relaxed);
+        self.note(
+            TickSample {
+                number: self.tick.number(),
+                began,
+                lateness,
+                times,
+                clients: self.tick.clients() as u32,
+            },
+            skipped,
+        );
     }
-}
 
-impl TickThread {
-    /// Shows every client's line.
-    fn show_lines(&self, telemetry: &mut TickTelemetry) {
-        let lines = self.tick.sessions().map(|session| Line {
-            client_id: session.client_id,
-            flow: session.link.flow(),
-            in_flight_bytes: session.link.bytes_in_flight() as u64,
-        });
-        for rtt in self.tick.sessions().filter_map(|s| s.link.flow().path_rtt) {
-            telemetry.round_trip.record_us(rtt.as_us());
+    /// Tells those who watch.
+    fn note(&mut self, sample: TickSample, skipped: u64) {
+        if sample.number % u64::from(self.rules.tick_rate_hz) == 1 {
+            let lanes_bytes = self.end.arrivals.memory_bytes() + self.end.departures.memory_bytes();
+            self.book.take_stock(&self.tick, lanes_bytes);
         }
-        // Somebody reads: they have the last second's.
-        if let Ok(mut shown) = self.live.lines.try_lock() {
-            shown.clear();
-            shown.extend(lines);
-        }
+        self.book.record(sample, skipped, &self.tick);
+        let live = &self.live;
+        live.clients.store(sample.clients.into(), Ordering::Relaxed);
+        live.ticks.fetch_add(1, Ordering::Relaxed);
+        live.tick_ns.store(sample.times.total_ns(), Ordering::Relaxed);
+        let is_overrun = sample.times.total_ns() / 1_000 > self.rules.period().as_us();
+        live.overruns.fetch_add(is_overrun.into(), Ordering::Relaxed);
+        live.chunks_delivered.store(self.tick.counters().chunks_delivered, Ordering::Relaxed);
+        live.chunks_generated.store(self.tick.chunks().counters().made, Ordering::Relaxed);
     }
 }
 
@@ -321,6 +349,16 @@ fn random<const N: usize>() -> Result<[u8; N], StartError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(StartError::Random)?;
     Ok(bytes)
+}
+
+fn bind_metrics(listen: SocketAddr) -> Result<BoundMetrics, StartError> {
+    if !listen.ip().is_loopback() {
+        tracing::warn!(
+            address = %listen,
+            "the metrics are plain HTTP and open to whoever reaches that address; keep it inside your network"
+        );
+    }
+    BoundMetrics::bind(listen).map_err(|error| StartError::Metrics { address: listen, error })
 }
 
 fn bind_quic(config: &Config, listen: SocketAddr) -> Result<(BoundQuic, Identity), StartError> {

@@ -12,7 +12,7 @@ use crate::inputs::InputBuffer;
 use crate::rules::Rules;
 use crate::sending::Token;
 use crate::snapshots::SentSnapshots;
-use crate::telemetry::Counters;
+use crate::telemetry::{ClientCost, Counters};
 use crate::view::View;
 
 /// One client.
@@ -57,6 +57,9 @@ pub struct Session {
     pub repeats_left: u32,
     /// What happened around it.
     pub events: Events,
+    // what it costs
+    /// Time and bytes.
+    pub cost: ClientCost,
 }
 
 /// What a packet carried, to know what its acknowledgement means.
@@ -102,6 +105,7 @@ impl Session {
             snapshots: SentSnapshots::default(),
             repeats_left: 0,
             events: Events::default(),
+            cost: ClientCost::default(),
         }
     }
 

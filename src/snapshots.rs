@@ -117,6 +117,12 @@ impl SentSnapshots {
         self.sent.len()
     }
 
+    /// Bytes of memory beside the table itself.
+    pub fn memory_bytes(&self) -> usize {
+        let lists: usize = self.sent.iter().map(|sent| sent.told.capacity() * size_of::<Told>()).sum();
+        self.sent.capacity() * size_of::<Sent>() + lists
+    }
+
     /// Whether none is kept.
     pub fn is_empty(&self) -> bool {
         self.sent.is_empty()

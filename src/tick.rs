@@ -15,7 +15,7 @@ use crate::phase::{self, Composer, Plan};
 use crate::replicas::Replicas;
 use crate::rules::Rules;
 use crate::session::{Session, Sessions, Stage};
-use crate::telemetry::{Counters, Phase, TickTimes};
+use crate::telemetry::{ClientRow, Counters, Phase, TickTimes, TurnClock, survey};
 
 /// Every so many ticks the replicas' cells give back what they no longer need.
 const SWEEP_TICKS: u64 = 600;
@@ -37,6 +37,8 @@ pub struct Tick<W: Workshop> {
     departed: Vec<Session>,
     plan: Plan,
     composer: Composer,
+    /// The clients whose turn it was to be looked at.
+    surveyed: Vec<(usize, Option<ClientRow>)>,
 }
 
 impl<W: Workshop> Tick<W> {
@@ -53,6 +55,7 @@ impl<W: Workshop> Tick<W> {
             departed: Vec::new(),
             plan: Plan::default(),
             composer: Composer::default(),
+            surveyed: Vec::new(),
         }
     }
 
@@ -62,26 +65,28 @@ impl<W: Workshop> Tick<W> {
         self.number += 1;
         let tick = self.number;
         let mut lap = Lap::start(clock_ns);
+        let turns = TurnClock::new(tick, clock_ns);
         plan.clear();
 
-        phase::ingress(now, tick, rules, &mut carrier.arrivals, sessions, departed, counters);
+        phase::ingress(now, tick, rules, turns, &mut carrier.arrivals, sessions, departed, counters);
         lap.end(Phase::Ingress);
-        phase::simulate(tick, rules, sessions, chunks, living, replicas, counters);
+        phase::simulate(tick, rules, turns, sessions, chunks, living, replicas, counters);
         lap.end(Phase::Simulate);
         phase::interest(now, (tick, rules), sessions, departed, chunks, living, replicas, counters);
         lap.end(Phase::Interest);
         phase::generate(now, tick, rules, clock_ns, sessions, chunks, living, counters);
         lap.end(Phase::Generate);
-        phase::replicate(tick, rules, sessions, living, replicas, composer, plan, counters);
+        phase::replicate((tick, turns), rules, sessions, living, replicas, composer, plan, counters);
         lap.end(Phase::Replicate);
         let mut rooms = carrier.departures.rooms(PACKET_BYTES_MAX, sessions.len());
-        phase::stream(now, tick, rules, &mut rooms, sessions, plan, counters);
+        phase::stream(now, tick, rules, turns, &mut rooms, sessions, plan, counters);
         plan.parity.made().iter().for_each(|made| chunks.count_parity(made));
         lap.end(Phase::Stream);
-        phase::egress((now, tick), plan, sessions, &mut carrier.departures, departed, counters);
+        phase::egress((now, tick), turns, plan, sessions, &mut carrier.departures, departed, counters);
         if tick.is_multiple_of(SWEEP_TICKS) {
             replicas.sweep(tick, SWEEP_TICKS);
         }
+        survey(tick, sessions, &mut self.surveyed);
         lap.end(Phase::Egress);
         lap.times
     }
@@ -99,6 +104,16 @@ impl<W: Workshop> Tick<W> {
     /// All clients, in the order of their slots.
     pub fn sessions(&self) -> impl Iterator<Item = &Session> {
         self.sessions.iter()
+    }
+
+    /// The clients whose turn to be looked at the last tick was, by slot; `None` where there is nobody.
+    pub fn surveyed(&self) -> &[(usize, Option<ClientRow>)] {
+        &self.surveyed
+    }
+
+    /// Bytes of memory of the entities, and of what is kept to tell clients of them.
+    pub fn entities_memory_bytes(&self) -> (usize, usize) {
+        (self.living.memory_bytes(), self.replicas.memory_bytes())
     }
 
     /// The chunks.

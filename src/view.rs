@@ -146,6 +146,15 @@ impl View {
         self.known.get(&coord).copied()
     }
 
+    /// Bytes of memory beside the view itself; chunks are shared, and not its own.
+    pub fn memory_bytes(&self) -> usize {
+        // A table keeps a byte beside each place.
+        let known = self.known.capacity() * (size_of::<(ChunkCoord, u32)>() + 1);
+        let offered = self.offered.capacity() * (size_of::<(ChunkCoord, u64)>() + 1);
+        let ring = if self.ring.spilled() { self.ring.capacity() * size_of::<RingChunk>() } else { 0 };
+        known + offered + ring + self.sendings.capacity() * size_of::<Sending>()
+    }
+
     /// The made chunk at a place of the ring.
     pub fn chunk(&self, coord: ChunkCoord) -> Option<&Chunk> {
         self.place(coord).and_then(|r| match &r.state {

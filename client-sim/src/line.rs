@@ -2,7 +2,8 @@
 //!
 //! Each client that calls gets a socket of its own towards the server, so that the server sees as many addresses, and two
 //! links of [`ninefold_netem`], one for each way, with a seed of their own. Whatever the datagrams carry goes through
-//! unread. Datagrams come out to about a millisecond of their time: a poll waits in whole ones.
+//! unread. Datagrams come out to about a millisecond of their time: a poll waits in whole ones; how much later they came
+//! out is kept.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,6 +18,8 @@ use ninefold::clock::Monotonic;
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_netem::{Link, Path, Stats};
 use socket2::SockRef;
+
+use crate::outcome::Recorder;
 
 const FRONT: Token = Token(0);
 const DOORBELL: Token = Token(1);
@@ -33,7 +36,7 @@ const DATAGRAM_BYTES_MAX: usize = 2_048;
 const WAIT_MAX: Duration = Duration::from_ms(50);
 
 /// What went over the line.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LineReport {
     /// Towards the clients.
     pub down: Stats,
@@ -45,6 +48,30 @@ pub struct LineReport {
     pub refused: u64,
     /// Datagrams that the kernel did not take.
     pub send_errors: u64,
+    /// Datagrams of either way that were cut off or picked out.
+    pub cut: u64,
+    /// How much later than its time each datagram came out, microseconds.
+    pub late: Recorder,
+}
+
+/// What happens to a line beside what its path does.
+#[derive(Debug, Clone, Default)]
+pub struct Interference {
+    /// While it is set, nothing gets through.
+    pub cut: Arc<AtomicBool>,
+    /// Datagrams that are picked out of each client's.
+    pub picks: Vec<Pick>,
+}
+
+/// The `nth` datagram from a time on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pick {
+    /// From when on.
+    pub from: Instant,
+    /// Counted from 0.
+    pub nth: u64,
+    /// Towards the client, or from it.
+    pub is_down: bool,
 }
 
 /// A relay that has its address and no server yet.
@@ -77,7 +104,19 @@ impl BoundLine {
     }
 
     /// Relays to `server` over lines like `path`, whose fates follow from `seed`.
-    pub fn serve(mut self, server: SocketAddr, path: &Path, seed: u64, clock: Monotonic) -> io::Result<Line> {
+    pub fn serve(self, server: SocketAddr, path: &Path, seed: u64, clock: Monotonic) -> io::Result<Line> {
+        self.serve_with(server, path, seed, clock, Interference::default())
+    }
+
+    /// The same, with something in between.
+    pub fn serve_with(
+        mut self,
+        server: SocketAddr,
+        path: &Path,
+        seed: u64,
+        clock: Monotonic,
+        interference: Interference,
+    ) -> io::Result<Line> {
         let poll = Poll::new()?;
         poll.registry().register(&mut self.front, FRONT, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), DOORBELL)?);
@@ -87,6 +126,7 @@ impl BoundLine {
             server,
             path: path.clone(),
             seed,
+            interference,
             callers: Vec::new(),
             by_address: HashMap::new(),
             report: LineReport::default(),
@@ -132,6 +172,7 @@ struct Relay {
     server: SocketAddr,
     path: Path,
     seed: u64,
+    interference: Interference,
     callers: Vec<Caller>,
     by_address: HashMap<SocketAddr, usize>,
     report: LineReport,
@@ -144,6 +185,8 @@ struct Caller {
     back: UdpSocket,
     up: Link<Vec<u8>>,
     down: Link<Vec<u8>>,
+    /// Datagrams since each pick's time.
+    picked: Vec<u64>,
 }
 
 impl Relay {
@@ -158,7 +201,7 @@ impl Relay {
             }
             more = self.take_calls(clock, poll.registry())?;
             for at in events.iter().filter_map(|event| event.token().0.checked_sub(CALLERS_FROM)) {
-                self.callers[at].take_answers(clock);
+                self.report.cut += self.callers[at].take_answers(clock, &self.interference);
             }
             self.hand_on(clock.now());
         }
@@ -194,7 +237,11 @@ impl Relay {
                     continue;
                 }
             };
-            self.callers[at].up.send(clock.now().as_us(), bytes, buffer[..bytes].to_vec());
+            let (now, caller) = (clock.now(), &mut self.callers[at]);
+            match caller.is_cut(now, false, &self.interference) {
+                true => self.report.cut += 1,
+                false => _ = caller.up.send(now.as_us(), bytes, buffer[..bytes].to_vec()),
+            }
         }
         Ok(true)
     }
@@ -208,7 +255,8 @@ impl Relay {
         let seed = |way: u64| self.seed ^ (2 * at as u64 + way).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let up = Link::new(self.path.up.clone(), seed(0));
         let down = Link::new(self.path.down.clone(), seed(1));
-        self.callers.push(Caller { address, back, up, down });
+        let picked = vec![0; self.interference.picks.len()];
+        self.callers.push(Caller { address, back, up, down, picked });
         self.by_address.insert(address, at);
         Ok(at)
     }
@@ -216,31 +264,55 @@ impl Relay {
     /// Hands on what has come out of the links.
     fn hand_on(&mut self, now: Instant) {
         let now_us = now.as_us();
-        let errors = &mut self.report.send_errors;
+        let (errors, late) = (&mut self.report.send_errors, &mut self.report.late);
         for caller in &mut self.callers {
-            while let Some(datagram) = caller.up.poll(now_us) {
+            while let Some((due_us, datagram)) = due(&mut caller.up, now_us) {
+                late.record(now_us - due_us);
                 *errors += u64::from(caller.back.send(&datagram).is_err());
             }
-            while let Some(datagram) = caller.down.poll(now_us) {
+            while let Some((due_us, datagram)) = due(&mut caller.down, now_us) {
+                late.record(now_us - due_us);
                 *errors += u64::from(self.front.send_to(&datagram, caller.address).is_err());
             }
         }
     }
 }
 
+/// What has come out of a link by now, and when it was to.
+fn due(link: &mut Link<Vec<u8>>, now_us: u64) -> Option<(u64, Vec<u8>)> {
+    let due_us = link.next_due_us().filter(|due| *due <= now_us)?;
+    link.poll(now_us).map(|datagram| (due_us, datagram))
+}
+
 impl Caller {
-    /// Takes what the server sent. All of it: the poll says only once that something came.
-    fn take_answers(&mut self, clock: Monotonic) {
-        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+    /// Takes what the server sent. All of it: the poll says only once that something came. Gives how many were cut off.
+    fn take_answers(&mut self, clock: Monotonic, interference: &Interference) -> u64 {
+        let (mut buffer, mut cut) = ([0; DATAGRAM_BYTES_MAX], 0);
         loop {
             match self.back.recv(&mut buffer) {
                 Ok(bytes) => {
-                    self.down.send(clock.now().as_us(), bytes, buffer[..bytes].to_vec());
+                    let now = clock.now();
+                    match self.is_cut(now, true, interference) {
+                        true => cut += 1,
+                        false => _ = self.down.send(now.as_us(), bytes, buffer[..bytes].to_vec()),
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-                Err(_) => return,
+                Err(_) => return cut,
             }
         }
+    }
+
+    /// Whether a datagram that comes now is cut off or picked out.
+    fn is_cut(&mut self, now: Instant, is_down: bool, interference: &Interference) -> bool {
+        let mut is_picked = false;
+        for (pick, seen) in interference.picks.iter().zip(&mut self.picked) {
+            if pick.is_down == is_down && now >= pick.from {
+                is_picked |= *seen == pick.nth;
+                *seen += 1;
+            }
+        }
+        is_picked || interference.cut.load(Ordering::Relaxed)
     }
 }
 
@@ -301,6 +373,34 @@ mod tests {
         }
         let report = line.stop().unwrap();
         assert_eq!((report.callers, report.up.delivered, report.down.delivered), (2, 2, 2));
+    }
+
+    #[test]
+    fn a_picked_datagram_does_not_come_and_the_next_one_does() {
+        let server = socket();
+        let bound = BoundLine::bind().unwrap();
+        let address = bound.address();
+        let path = Path { name: "test", down: Profile::default(), up: Profile::default() };
+        let picks = vec![Pick { from: Instant::ZERO, nth: 1, is_down: false }];
+        let interference = Interference { picks, ..Interference::default() };
+        let cut = Arc::clone(&interference.cut);
+        let to = server.local_addr().unwrap();
+        let line = bound.serve_with(to, &path, 1, Monotonic::start(), interference).unwrap();
+        let client = socket();
+        let mut buffer = [0; 100];
+        for n in 0..3 {
+            client.send_to(&[n], address).unwrap();
+        }
+        let came = [(); 2].map(|()| {
+            server.recv_from(&mut buffer).unwrap();
+            buffer[0]
+        });
+        assert_eq!(came, [0, 2]);
+        cut.store(true, Ordering::Relaxed);
+        client.send_to(&[3], address).unwrap();
+        server.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+        assert!(server.recv_from(&mut buffer).is_err());
+        assert_eq!(line.stop().unwrap().cut, 2);
     }
 
     #[test]

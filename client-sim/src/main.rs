@@ -9,6 +9,8 @@ use clap::{Parser, Subcommand, value_parser};
 use ninefold_netem::Path;
 use ninefold_sim::demo::Demo;
 use ninefold_sim::report::verdict;
+use ninefold_sim::run::{self, Progress, RunArguments};
+use ninefold_sim::scenario::{METRICS, QUANTILES};
 use ninefold_sim::swarm::Carrier;
 use ninefold_sim::virtual_world::command::Order;
 
@@ -24,9 +26,36 @@ struct Arguments {
     command: Command,
 }
 
+/// What the exit codes of `run` mean.
+const RUN_CODES: &str = "\
+Exit codes:
+  0   all objectives were met
+  99  an objective was missed, or its figure was not measured
+  98  the run is invalid: the generator itself was late, dropped datagrams or was saturated
+  2   an argument or the scenario is wrong; one line says what
+  1   the run could not be carried through: the server in this process died, or the machine refused
+      sockets or threads
+
+Objectives are `figure op value`, with <, <=, >, >=, == or != and a unit (us, ms, s; %; B, kB, MB; B/s, kB/s, MB/s).
+`ninefold-sim figures` lists the figures. docs/load-testing.md explains all of it.";
+
 #[derive(Subcommand)]
 enum Command {
     Virtual(Order),
+    /// Run a scenario over real sockets against a server, and judge it by its objectives.
+    #[command(after_help = RUN_CODES)]
+    Run {
+        #[command(flatten)]
+        arguments: Box<RunArguments>,
+        /// Write all that was measured to this file, for `ninefold-sim report` and other programs.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// No progress, only the summary.
+        #[arg(long)]
+        quiet: bool,
+    },
+    /// List the figures that objectives can name.
+    Figures,
     /// Start a server on loopback, let clients walk in it over real sockets, and judge it.
     ///
     /// Exit code 0: every chunk was right and there on time and no client was lost; 1: not so, and why;
@@ -74,26 +103,58 @@ fn main() -> ExitCode {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match command {
-        Command::Virtual(order) => order.run().unwrap_or_else(|error| unusable(&error)),
-        demo @ Command::Demo { .. } => run_demo(demo),
+        Command::Virtual(order) => order.run().unwrap_or_else(|error| fail(&error, EXIT_UNUSABLE)),
+        Command::Run { arguments, out, quiet } => run(&arguments, out.as_deref(), quiet),
+        Command::Figures => {
+            figures();
+            ExitCode::SUCCESS
+        }
+        Command::Demo { clients, carrier, line, seconds, seed, speed, json, threads, capture, quiet } => {
+            let (clients, threads) = (clients as usize, threads as usize);
+            let line = line.as_deref().and_then(Path::named);
+            demo(&Demo { clients, carrier, line, seconds, seed, speed, threads, json, capture, quiet })
+        }
     }
 }
 
-/// One line of what is wrong.
-fn unusable(error: &anyhow::Error) -> ExitCode {
-    eprintln!("ninefold-sim: {error:#}");
-    ExitCode::from(EXIT_UNUSABLE)
+fn run(arguments: &RunArguments, out: Option<&std::path::Path>, quiet: bool) -> ExitCode {
+    let order = match arguments.order() {
+        Ok(order) => order,
+        Err(error) => return fail(&error, EXIT_UNUSABLE),
+    };
+    // Told before the run, not after an hour of it.
+    if let Some(path) = out
+        && let Err(error) = std::fs::OpenOptions::new().append(true).create(true).open(path)
+    {
+        return fail(&anyhow::anyhow!("--out {}: {error}", path.display()), EXIT_UNUSABLE);
+    }
+    let mut progress = Progress::new(quiet);
+    let outcome = run::execute(&order, &mut |glimpse| progress.look(glimpse));
+    progress.finish();
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => return fail(&error, EXIT_FAILED),
+    };
+    if let Some(path) = out
+        && let Err(error) = outcome.save(path)
+    {
+        return fail(&error.into(), EXIT_FAILED);
+    }
+    println!("{outcome}");
+    ExitCode::from(outcome.verdict.exit_code())
 }
 
-fn run_demo(command: Command) -> ExitCode {
-    let Command::Demo { clients, carrier, line, seconds, seed, speed, json, threads, capture, quiet } =
-        command
-    else {
-        unreachable!("the caller has looked")
-    };
-    let (clients, threads) = (clients as usize, threads as usize);
-    let line = line.as_deref().and_then(Path::named);
-    match (Demo { clients, carrier, line, seconds, seed, speed, threads, json, capture, quiet }).run() {
+fn figures() {
+    for metric in METRICS {
+        let name = if metric.is_spread { format!("{}_p99", metric.name) } else { metric.name.to_owned() };
+        println!("{name:<28} {}", metric.about);
+    }
+    let quantiles = QUANTILES.map(|(name, _)| name).join(", ");
+    println!("\np99 stands for any of {quantiles}");
+}
+
+fn demo(demo: &Demo) -> ExitCode {
+    match demo.run() {
         Ok(report) => {
             println!("{report}");
             let reasons = verdict(&report);
@@ -104,6 +165,12 @@ fn run_demo(command: Command) -> ExitCode {
             println!("\nfailed: {}", reasons.join("; "));
             ExitCode::from(EXIT_FAILED)
         }
-        Err(error) => unusable(&error),
+        Err(error) => fail(&error, EXIT_UNUSABLE),
     }
+}
+
+/// One line, whatever names and paths may hold.
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("ninefold-sim: {}", format!("{error:#}").replace(char::is_control, "?"));
+    ExitCode::from(code)
 }

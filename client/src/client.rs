@@ -259,7 +259,7 @@ impl Client {
             return None;
         }
         let mut packet = self.link.packet(now, buffer);
-        self.play.write_inputs(&mut packet);
+        self.stats.input_bytes_out += self.play.write_inputs(&mut packet) as u64;
         packet.finish().map(|built| built.head_bytes)
     }
 
@@ -330,6 +330,13 @@ impl Client {
     }
 
     fn take_frame(&mut self, now: Instant, kind: u8, body: &[u8]) {
+        let bytes = body.len() as u64;
+        match kind {
+            kind::FRAGMENT => self.stats.fragment_bytes_in += bytes,
+            kind::SNAPSHOT => self.stats.snapshot_bytes_in += bytes,
+            kind::EVENT => self.stats.event_bytes_in += bytes,
+            _ => {}
+        }
         match kind {
             kind::FRAGMENT if is_parity(body) => match ParityFragment::parse(body) {
                 Ok(fragment) => self.take_parity(now, &fragment),

@@ -11,6 +11,14 @@ pub struct ClientStats {
     pub datagrams_out: u64,
     /// Bytes of those.
     pub bytes_out: u64,
+    /// Bytes of fragments received, parity included, without the packets around them.
+    pub fragment_bytes_in: u64,
+    /// Bytes of snapshots received.
+    pub snapshot_bytes_in: u64,
+    /// Bytes of events received.
+    pub event_bytes_in: u64,
+    /// Bytes of inputs sent.
+    pub input_bytes_out: u64,
     /// Packets that the link refused.
     pub packets_refused: u64,
     /// Frames with a wrong length or value.

@@ -50,6 +50,26 @@ impl<D> Sender<D> {
         self.records.slots().min(self.bytes.slots() / bytes_each.max(1))
     }
 
+    /// Records that wait.
+    pub fn len(&self) -> usize {
+        self.capacity() - self.records.slots()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Records that may wait.
+    pub fn capacity(&self) -> usize {
+        self.records.buffer().capacity()
+    }
+
+    /// Bytes of memory of the whole lane.
+    pub fn memory_bytes(&self) -> usize {
+        self.capacity() * size_of::<(D, u16)>() + self.bytes.buffer().capacity()
+    }
+
     /// Whether the other end is gone.
     pub fn is_abandoned(&self) -> bool {
         self.records.is_abandoned()
@@ -76,6 +96,16 @@ impl<D> Receiver<D> {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
+    }
+
+    /// Records that may wait.
+    pub fn capacity(&self) -> usize {
+        self.records.buffer().capacity()
+    }
+
+    /// Bytes of memory of the whole lane.
+    pub fn memory_bytes(&self) -> usize {
+        self.capacity() * size_of::<(D, u16)>() + self.bytes.buffer().capacity()
     }
 
     /// Whether the other end is gone; what it wrote can still be read.

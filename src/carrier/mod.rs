@@ -38,6 +38,14 @@ pub enum Carrier {
 impl Carrier {
     /// How many there are.
     pub const COUNT: usize = 2;
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Carrier::Udp => "udp",
+            Carrier::Quic => "quic",
+        }
+    }
 }
 
 /// One session of a carrier: a slot that is used again, and how often it was used before.
@@ -118,6 +126,15 @@ pub struct TickEnd {
 #[derive(Debug)]
 pub struct Arrivals(SmallVec<[lane::Receiver<Arrival>; Carrier::COUNT]>);
 
+/// What waits in a lane; a carrier that is not there has room for nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Records that wait.
+    pub waiting: usize,
+    /// Records that may.
+    pub bound: usize,
+}
+
 /// How many arrivals of each carrier one tick takes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stock([usize; Carrier::COUNT]);
@@ -133,6 +150,20 @@ impl Arrivals {
             *count = lane.len();
         }
         stock
+    }
+
+    /// Records that wait in each carrier's lane, and may.
+    pub fn depths(&self) -> [Depth; Carrier::COUNT] {
+        let mut depths = [Depth::default(); Carrier::COUNT];
+        for (depth, lane) in depths.iter_mut().zip(&self.0) {
+            *depth = Depth { waiting: lane.len(), bound: lane.capacity() };
+        }
+        depths
+    }
+
+    /// Bytes of memory of all lanes.
+    pub fn memory_bytes(&self) -> usize {
+        self.0.iter().map(lane::Receiver::memory_bytes).sum()
     }
 
     /// The next record of the stock and its bytes, which `buffer` must have room for.
@@ -175,6 +206,20 @@ impl Departures {
     /// Packets of at most `bytes_each` bytes that surely fit for this client.
     pub fn room(&self, connection: ConnectionId, bytes_each: usize) -> usize {
         self.0.get(connection.carrier as usize).map_or(0, |lane| lane.room(bytes_each))
+    }
+
+    /// Records that wait in each carrier's lane, and may.
+    pub fn depths(&self) -> [Depth; Carrier::COUNT] {
+        let mut depths = [Depth::default(); Carrier::COUNT];
+        for (depth, lane) in depths.iter_mut().zip(&self.0) {
+            *depth = Depth { waiting: lane.len(), bound: lane.capacity() };
+        }
+        depths
+    }
+
+    /// Bytes of memory of all lanes.
+    pub fn memory_bytes(&self) -> usize {
+        self.0.iter().map(lane::Sender::memory_bytes).sum()
     }
 
     /// The same for all carriers, less `reserved` of each.

@@ -20,11 +20,12 @@ use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::time::{Duration, Instant};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 
-use self::core::{Outlet, UdpCore};
+use self::core::{Outlet, UdpCore, WAITING_MAX};
+use super::held::HELD_MAX;
 use super::roster::{self, Ask, Desk, Door, Entry, Order};
 use super::{CarrierEnd, socket};
 use crate::clock::Monotonic;
-use crate::telemetry::Live;
+use crate::telemetry::{CARRIER_SHOWN_EVERY, Live, Mark, UdpShown};
 
 const SOCKET: Token = Token(0);
 const DOORBELL: Token = Token(1);
@@ -145,6 +146,9 @@ impl BoundUdp {
             core: UdpCore::new(config, end, clock.now()),
             desk,
             live,
+            shown_at: Instant::ZERO,
+            held_mark: Mark::default(),
+            comings_mark: Mark::default(),
         };
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
@@ -186,6 +190,10 @@ struct Udp {
     /// Where other carriers ask.
     desk: Desk,
     live: Arc<Live>,
+    /// When it last showed what it has counted.
+    shown_at: Instant,
+    held_mark: Mark,
+    comings_mark: Mark,
 }
 
 impl Udp {
@@ -207,10 +215,10 @@ impl Udp {
             self.core.handle_timeout(clock.now());
             self.evict();
             self.core.flush(clock.now(), &mut self.sender);
-            self.publish();
+            self.publish(clock.now());
         }
         self.core.say_goodbye(clock.now(), &mut self.sender);
-        self.publish();
+        self.publish(clock.now() + CARRIER_SHOWN_EVERY);
         UdpReport { cpu_ns: crate::clock::thread_cpu_ns(), ..self.core.report() }
     }
 
@@ -277,11 +285,20 @@ impl Udp {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self, now: Instant) {
+        let (held, comings) = self.core.waiting();
+        self.held_mark.note(held, HELD_MAX);
+        self.comings_mark.note(comings, WAITING_MAX);
         let UdpReport { datagrams_in, datagrams_out, bytes_out, .. } = *self.core.counts();
         self.live.datagrams_in.store(datagrams_in, Ordering::Relaxed);
         self.live.datagrams_out.store(datagrams_out, Ordering::Relaxed);
         self.live.bytes_out.store(bytes_out, Ordering::Relaxed);
+        if now.since(self.shown_at) >= CARRIER_SHOWN_EVERY {
+            self.shown_at = now;
+            let report = UdpReport { cpu_ns: crate::clock::thread_cpu_ns(), ..self.core.report() };
+            let shown = UdpShown { report, held: self.held_mark, comings: self.comings_mark };
+            self.live.udp.show(now, shown);
+        }
     }
 }
 

@@ -7,6 +7,10 @@ use ninefold_protocol::time::Duration;
 pub struct ChunkCounters {
     /// Pins that found the chunk ready.
     pub hits: u64,
+    /// Pins that did not.
+    pub misses: u64,
+    /// Requests queued to be made, those of an edit or for want of room again included.
+    pub asked: u64,
     /// Chunks made and taken in.
     pub made: u64,
     /// Results that nobody waited for any more, thrown away.
@@ -37,9 +41,11 @@ pub struct ChunkCounters {
 
 impl ChunkCounters {
     /// Every counter with its name.
-    pub fn each(&self) -> [(&'static str, u64); 14] {
+    pub fn each(&self) -> [(&'static str, u64); 16] {
         [
             ("hits", self.hits),
+            ("misses", self.misses),
+            ("asked", self.asked),
             ("made", self.made),
             ("stale", self.stale),
             ("failed", self.failed),

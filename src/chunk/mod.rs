@@ -34,5 +34,5 @@ pub use limits::{
 pub use parity::{MadeParity, PARITY_FRAGMENTS_PER_TICK_MAX, ParityBench, SharedParity};
 pub use pool::Pool;
 pub use request::{Encoded, GenerationId, Job, Made, Need, NotMade, Report, Urgency, WorkerId};
-pub use service::{ChunkEvent, ChunkService, ChunkState, EditedTableFull};
+pub use service::{ChunkEvent, ChunkService, ChunkState, EditedTableFull, TakenIn};
 pub use workshop::{GivenUp, Inline, Workshop};

@@ -50,6 +50,15 @@ pub enum ChunkEvent {
     Failed(ChunkCoord),
 }
 
+/// A result that was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenIn {
+    /// What generating and encoding took, microseconds.
+    pub generate_us: u64,
+    /// What passed since the chunk was first wanted, if it still was.
+    pub ready_us: Option<u64>,
+}
+
 /// Too many chunks are edited to remember the version of one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{EDITED_CHUNKS_MAX} chunks are edited already; the version of {0:?} cannot be remembered")]
@@ -90,6 +99,8 @@ pub struct ChunkService<W> {
     /// Slots whose urgency was said in this round. Slots may have been freed since.
     urged: Vec<u32>,
     changed: Vec<ChunkEvent>,
+    /// Results since the last `take_in` began.
+    taken: Vec<TakenIn>,
     now: Instant,
     first_now: Option<Instant>,
 
@@ -121,6 +132,7 @@ impl<W> ChunkService<W> {
             round: 1,
             urged: Vec::new(),
             changed: Vec::new(),
+            taken: Vec::new(),
             now: Instant::ZERO,
             first_now: None,
             counters: ChunkCounters::default(),
@@ -147,6 +159,16 @@ impl<W> ChunkService<W> {
     /// pinned when it is ready already is not among them.
     pub fn changed(&self) -> &[ChunkEvent] {
         &self.changed
+    }
+
+    /// What the last [`ChunkService::take_in`] took in, whether it was still wanted or not.
+    pub fn taken_in(&self) -> &[TakenIn] {
+        &self.taken
+    }
+
+    /// The bounds.
+    pub fn limits(&self) -> &ChunkLimits {
+        &self.limits
     }
 
     /// What has happened so far.
@@ -193,12 +215,15 @@ impl<W> ChunkService<W> {
         if let Some(slot) = self.table.slot(coord) {
             let entry = &mut self.table[slot];
             entry.pins += 1;
-            self.counters.hits += u64::from(matches!(entry.stage, Stage::Ready(_)));
+            let is_hit = matches!(entry.stage, Stage::Ready(_));
+            self.counters.hits += u64::from(is_hit);
+            self.counters.misses += u64::from(!is_hit);
             return;
         }
         let cached = self.cache.pin(coord);
         self.counters.hits += u64::from(cached.is_some());
         let wanted = cached.is_none();
+        self.counters.misses += u64::from(wanted);
         let slot = self.table.insert(Entry {
             coord,
             pins: 1,
@@ -311,6 +336,7 @@ impl<W> ChunkService<W> {
         if has_room {
             entry.generation_id = GenerationId(self.next_generation_id);
             self.next_generation_id += 1;
+            self.counters.asked += 1;
             self.queue.insert(slot, (entry.urgency, entry.generation_id));
         }
         has_room
@@ -371,6 +397,7 @@ impl<W: Workshop> ChunkService<W> {
     pub fn take_in(&mut self, now: Instant, chunks_max: usize, mut time_left: impl FnMut() -> bool) -> usize {
         self.see(now);
         self.changed.clear();
+        self.taken.clear();
         let mut taken = 0;
         while taken < chunks_max && (taken == 0 || time_left()) {
             let Some(report) = self.workshop.poll() else { break };
@@ -462,6 +489,7 @@ impl<W: Workshop> ChunkService<W> {
 
     fn take_made(&mut self, now: Instant, job: Job, made: Made) {
         self.generate_times.record_us(made.generate_time.as_us());
+        self.taken.push(TakenIn { generate_us: made.generate_time.as_us(), ready_us: None });
         let Some(slot) = self.take_back(job) else { return };
         let version = self.versions.get(&job.coord).copied().unwrap_or(FIRST_VERSION);
         let ready = ReadyChunk::new(made, version);
@@ -470,7 +498,11 @@ impl<W: Workshop> ChunkService<W> {
         self.waiting.remove(slot);
         let entry = &mut self.table[slot];
         let wanted_at = entry.wanted_at.max(self.first_now.unwrap_or(now));
-        self.ready_times.record_us(now.since(wanted_at).as_us());
+        let ready_us = now.since(wanted_at).as_us();
+        self.ready_times.record_us(ready_us);
+        if let Some(taken) = self.taken.last_mut() {
+            taken.ready_us = Some(ready_us);
+        }
         entry.stage = Stage::Ready(ready);
         self.changed.push(ChunkEvent::Ready(job.coord));
     }

@@ -120,6 +120,10 @@ config_keys! {
     /// Empty: off.
     quic_debug_dir: PathBuf = PathBuf::new();
 
+    /// The address and TCP port, in quotes, on which the server shows its figures over HTTP: /metrics for Prometheus,
+    /// /state, /healthz and /readyz. Plain and open to whoever reaches it. Empty: off.
+    metrics_listen: Option<SocketAddr> = None;
+
     /// The addresses under which clients reach the server; a connect token has to name one of them,
     /// whatever carrier it is shown on. Empty: the addresses it listens on.
     public_addrs: Vec<SocketAddr> = Vec::new();
@@ -258,6 +262,6 @@ mod tests {
             assert!(key.explanation.concat().trim_end().ends_with('.'), "{}", key.name);
         }
         assert_eq!(KEYS[0].env_name(), "NINEFOLD_LISTEN");
-        assert_eq!(KEYS[13].flag_name(), "tick-rate-hz");
+        assert_eq!(KEYS[14].flag_name(), "tick-rate-hz");
     }
 }

@@ -3,7 +3,7 @@
 use ninefold_world::Pace;
 
 use super::scene::{Happening, KnownChunks, Scene};
-use super::{Doors, Game};
+use super::{Body, Doors, Game, Replicated};
 use crate::telemetry::Counters;
 
 /// Entities, doors and what has just happened.
@@ -44,6 +44,12 @@ impl Living {
     pub fn new(game: Box<dyn Game>) -> Self {
         let (entities, doors) = (hecs::World::new(), Doors::default());
         Living { game, entities, doors, happenings: Vec::new() }
+    }
+
+    /// Bytes of memory of the entities as far as they are the library's: a game's own components do not tell their size.
+    pub fn memory_bytes(&self) -> usize {
+        self.entities.len() as usize
+            * (size_of::<hecs::Entity>() + size_of::<Body>() + size_of::<Replicated>())
     }
 
     /// The rules and what they act on.

@@ -13,7 +13,7 @@ use super::{Pick, Plan};
 use crate::carrier::{Carrier, Departure, Departures};
 use crate::sending::Token;
 use crate::session::{Receipt, Session, Sessions, Stage};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, TurnClock};
 
 /// Packets without a fragment that one client may get in a tick.
 const CONTROL_PACKETS_MAX: usize = 4;
@@ -21,6 +21,7 @@ const CONTROL_PACKETS_MAX: usize = 4;
 /// Sends what was planned. Clients whose time to leave has come are moved to `departed`.
 pub fn egress(
     (now, tick): (Instant, u64),
+    turns: TurnClock<'_>,
     plan: &Plan,
     sessions: &mut Sessions,
     departures: &mut Departures,
@@ -30,11 +31,13 @@ pub fn egress(
     for planned in &plan.clients {
         let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
         let connection = session.connection;
+        let began = turns.start(planned.slot);
         let snapshot = &plan.snapshots[planned.snapshot.clone()];
         send_control(now, tick, session, snapshot, departures, counters);
         for pick in &plan.picks[planned.picks.clone()] {
             send_fragment(now, session, *pick, departures, counters);
         }
+        turns.stop(began, &mut session.cost);
         if session.has_left(now) && departures.push(Departure::Disconnect(connection), &[]).is_ok() {
             counters.clients_disconnected += 1;
             departed.extend(sessions.remove(connection));
@@ -77,6 +80,8 @@ fn send_control(
         });
         let Some(built) = packet.finish() else { return };
         let departure = Departure::Packet { connection: session.connection, at: now, tail: Bytes::new() };
+        session.cost.bytes_out += built.head_bytes as u64;
+        counters.frames.sent.packet(&buffer[..built.head_bytes]);
         hand_over(departure, &buffer[..built.head_bytes], 0, departures, counters);
     }
 }
@@ -103,6 +108,9 @@ fn send_fragment(
     packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), tail.len()).token(Receipt::Fragment(token));
     let built = packet.finish().expect("it has a fragment in it");
     let departure = Departure::Packet { connection: session.connection, at, tail };
+    let packet_bytes = built.head_bytes + built.tail_bytes;
+    session.cost.bytes_out += packet_bytes as u64;
+    counters.frames.sent.fragment_packet(packet_bytes, body_bytes);
     hand_over(departure, &buffer[..built.head_bytes], built.tail_bytes, departures, counters);
 }
 

@@ -15,7 +15,7 @@ use ninefold_world::{ChunkCoord, spawn_chunk};
 use crate::carrier::{Arrival, Arrivals, ConnectionId};
 use crate::rules::{CHUNK_REQUESTS_PER_TICK_MAX, LEAVE_AFTER, OFFERS_WAIT, PACKETS_PER_TICK_MAX, Rules};
 use crate::session::{Receipt, Session, Sessions, Stage};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, TurnClock};
 use crate::view::{Acked, Requested};
 
 /// Takes what arrived. Clients that went are moved to `departed` for the later phases to forget.
@@ -23,6 +23,7 @@ pub fn ingress(
     now: Instant,
     tick: u64,
     rules: &Rules,
+    turns: TurnClock<'_>,
     arrivals: &mut Arrivals,
     sessions: &mut Sessions,
     departed: &mut Vec<Session>,
@@ -39,7 +40,12 @@ pub fn ingress(
             }
             Arrival::Packet { connection, at } => {
                 let came = Came { connection, at, packet };
+                let slot = connection.slot as usize;
+                let began = turns.start(slot);
                 packet_arrived(now, tick, rules, came, sessions, counters);
+                if let Some(session) = sessions.in_slot(slot) {
+                    turns.stop(began, &mut session.cost);
+                }
             }
             Arrival::Room { connection, packets } => match sessions.get_mut(connection) {
                 Some(session) => session.carrier_room = packets as usize,
@@ -57,8 +63,10 @@ pub fn ingress(
     for session in sessions.iter_mut() {
         session.packets_this_tick = 0;
         session.requests_this_tick = 0;
+        let began = turns.start(session.connection.slot as usize);
         session.link.handle_timeout(now);
         settle(session, counters);
+        turns.stop(began, &mut session.cost);
     }
 }
 
@@ -83,6 +91,7 @@ fn packet_arrived(
         counters.arrivals_stale += 1;
         return;
     };
+    session.cost.arrived(came.packet, &mut counters.frames.arrived);
     session.packets_this_tick += 1;
     if session.packets_this_tick > PACKETS_PER_TICK_MAX {
         counters.packets_over_limit += 1;

@@ -10,11 +10,13 @@ use crate::replicas::Replicas;
 use crate::rules::{Rules, SILENCE_MAX};
 use crate::session::{Session, Sessions};
 use crate::telemetry::Counters;
+use crate::telemetry::TurnClock;
 
 /// Moves the world on by one tick. What happened in it is told to the clients around.
 pub fn simulate<W: Workshop>(
     tick: u64,
     rules: &Rules,
+    turns: TurnClock<'_>,
     sessions: &mut Sessions,
     chunks: &ChunkService<W>,
     living: &mut Living,
@@ -24,7 +26,9 @@ pub fn simulate<W: Workshop>(
     let silence_ticks = (SILENCE_MAX.as_us() / rules.period().as_us().max(1)) as u32;
     let (game, mut scene) = living.scene(Setting { tick, pace: rules.pace(), chunks, counters });
     for session in sessions.iter_mut().filter(|s| s.is_playing()) {
+        let began = turns.start(session.connection.slot as usize);
         play(session, silence_ticks, game, &mut scene);
+        turns.stop(began, &mut session.cost);
     }
     game.tick(&mut scene);
     scene.close_doors();

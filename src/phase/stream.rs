@@ -24,7 +24,7 @@ use crate::chunk::ParityBench;
 use crate::rules::Rules;
 use crate::sending::Sending;
 use crate::session::{Session, Sessions};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, TurnClock};
 use crate::view::SENDINGS_MAX;
 use ninefold_world::CHUNK_UNITS;
 
@@ -41,6 +41,7 @@ pub fn stream(
     now: Instant,
     tick: u64,
     rules: &Rules,
+    turns: TurnClock<'_>,
     rooms: &mut Rooms,
     sessions: &mut Sessions,
     plan: &mut Plan,
@@ -52,6 +53,7 @@ pub fn stream(
     for planned in before.iter_mut().chain(after) {
         let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
         let start = picks.len();
+        let began = turns.start(planned.slot);
         let loss_permille = session.link.loss_permille();
         if loss_permille > 0 {
             let answer_max = session.link.rtt().smoothed() + rules.period().scaled(ANSWER_TICKS, 1);
@@ -78,6 +80,7 @@ pub fn stream(
         } else {
             session.link.ran_dry();
         }
+        turns.stop(began, &mut session.cost);
         planned.picks = start..picks.len();
         *rooms.of(session.connection) -= planned.picks.len();
     }

@@ -1,11 +1,15 @@
 //! A counter for everything that happens to a client's packets and chunks on the tick's side.
 
+use super::frames::FramesBothWays;
+
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
         /// The counts since the start.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         pub struct Counters {
             $($(#[doc = $doc])+ pub $name: u64,)*
+            /// Frames by type.
+            pub frames: FramesBothWays,
         }
 
         impl Counters {

@@ -2,14 +2,21 @@
 
 use serde::Serialize;
 
+use super::state::Figures;
+
 /// Largest value that is told apart, in nanoseconds: a minute.
 const VALUE_MAX_NS: u64 = 60_000_000_000;
 /// Significant digits that are kept.
 const DIGITS: u8 = 3;
 
-/// A high-dynamic-range histogram of durations. Recording does not allocate.
+/// A high-dynamic-range histogram, of durations in nanoseconds unless its owner says otherwise. Recording does not
+/// allocate.
 #[derive(Debug, Clone)]
-pub struct Histogram(hdrhistogram::Histogram<u64>);
+pub struct Histogram {
+    counts: hdrhistogram::Histogram<u64>,
+    /// Of all values, as they were recorded.
+    sum: u64,
+}
 
 /// The figures of a histogram in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -28,15 +35,16 @@ pub struct Percentiles {
 
 impl Default for Histogram {
     fn default() -> Self {
-        let histogram = hdrhistogram::Histogram::new_with_bounds(1, VALUE_MAX_NS, DIGITS);
-        Histogram(histogram.expect("the bounds are constants that hdrhistogram accepts"))
+        let counts = hdrhistogram::Histogram::new_with_bounds(1, VALUE_MAX_NS, DIGITS);
+        Histogram { counts: counts.expect("the bounds are constants that hdrhistogram accepts"), sum: 0 }
     }
 }
 
 impl Histogram {
-    /// Takes a value in nanoseconds.
+    /// Takes a value in nanoseconds, or of whatever else this is a histogram of.
     pub fn record_ns(&mut self, ns: u64) {
-        self.0.saturating_record(ns.clamp(1, VALUE_MAX_NS));
+        self.counts.saturating_record(ns.clamp(1, VALUE_MAX_NS));
+        self.sum = self.sum.saturating_add(ns);
     }
 
     /// Takes a value in microseconds.
@@ -46,19 +54,63 @@ impl Histogram {
 
     /// Takes all values of another histogram.
     pub fn merge(&mut self, other: &Histogram) {
-        self.0.add(&other.0).expect("all histograms have the same bounds");
+        self.counts.add(&other.counts).expect("all histograms have the same bounds");
+        self.sum = self.sum.saturating_add(other.sum);
     }
 
     /// The figures.
     pub fn percentiles(&self) -> Percentiles {
-        let us = |ns: u64| if self.0.is_empty() { 0.0 } else { ns as f64 / 1_000.0 };
-        Percentiles {
-            count: self.0.len(),
-            p50: us(self.0.value_at_quantile(0.50)),
-            p99: us(self.0.value_at_quantile(0.99)),
-            p999: us(self.0.value_at_quantile(0.999)),
-            max: us(self.0.max()),
+        let Figures { count, p50, p99, p999, max, .. } = self.figures(1_000.0);
+        Percentiles { count, p50, p99, p999, max }
+    }
+
+    /// All figures, divided by `unit`: 1,000 tells nanoseconds in microseconds.
+    pub fn figures(&self, unit: f64) -> Figures {
+        if self.counts.is_empty() {
+            return Figures::default();
         }
+        let at = |quantile| self.counts.value_at_quantile(quantile) as f64 / unit;
+        Figures {
+            count: self.counts.len(),
+            mean: self.sum as f64 / self.counts.len() as f64 / unit,
+            p50: at(0.50),
+            p90: at(0.90),
+            p99: at(0.99),
+            p999: at(0.999),
+            p9999: at(0.9999),
+            max: self.counts.max() as f64 / unit,
+        }
+    }
+
+    /// Values recorded.
+    pub fn count(&self) -> u64 {
+        self.counts.len()
+    }
+
+    /// The sum of all values.
+    pub fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// How many values are at most as large as each of `bounds`, which ascend; exact to the histogram's digits.
+    pub fn up_to(&self, bounds: &[u64]) -> Vec<u64> {
+        let mut upto = vec![0; bounds.len()];
+        for value in self.counts.iter_recorded() {
+            let first = bounds.partition_point(|bound| *bound < value.value_iterated_to());
+            if let Some(count) = upto.get_mut(first) {
+                *count += value.count_at_value();
+            }
+        }
+        upto.iter_mut().fold(0, |below, count| {
+            *count += below;
+            *count
+        });
+        upto
+    }
+
+    /// Bytes of memory.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.counts.distinct_values() * size_of::<u64>()
     }
 }
 
@@ -83,6 +135,18 @@ mod tests {
         assert_eq!(p.count, 1_000);
         assert!((499.0..=501.5).contains(&p.p50) && (989.0..=992.0).contains(&p.p99), "{p}");
         assert!((999.0..=1_002.0).contains(&p.max));
+    }
+
+    #[test]
+    fn values_are_counted_up_to_each_bound() {
+        let mut histogram = Histogram::default();
+        for us in [1, 5, 5, 900, 7_000] {
+            histogram.record_us(us);
+        }
+        assert_eq!(histogram.up_to(&[1_010, 10_000, 1_000_000]), [1, 3, 4]);
+        assert_eq!((histogram.count(), histogram.sum()), (5, 7_911_000));
+        let figures = histogram.figures(1_000.0);
+        assert!((1_582.0..1_583.0).contains(&figures.mean) && (6_990.0..7_010.0).contains(&figures.p9999));
     }
 
     #[test]

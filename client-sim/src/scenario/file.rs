@@ -214,8 +214,8 @@ impl Scenario {
     pub fn with_length(mut self, length: Duration) -> Scenario {
         let before = self.length().as_us().max(1);
         let scaled = |time: &mut Seconds| {
-            let us = u128::from(time.0.as_us()) * u128::from(length.as_us()) / u128::from(before);
-            time.0 = Duration::from_us(us as u64);
+            let us = u128::from(time.0.as_us()) * u128::from(length.as_us()) + u128::from(before) / 2;
+            time.0 = Duration::from_us((us / u128::from(before)) as u64);
         };
         self.stages.iter_mut().for_each(|stage| scaled(&mut stage.seconds));
         self.faults.iter_mut().for_each(|fault| scaled(&mut fault.at));

@@ -61,6 +61,7 @@ pub const METRICS: &[Metric] = &[
     spread("snapshot_late", Unit::Time, "how much later a snapshot came than the least delayed ones"),
     spread("chunk_complete", Unit::Time, "from a chunk's entering the ring to its being whole"),
     spread("enter_usable", Unit::Time, "from a crossing to a usable chunk under the player"),
+    spread("teleport_usable", Unit::Time, "from being put elsewhere to a usable chunk under the player"),
     spread("join", Unit::Time, "from the first datagram to standing in a chunk that is there"),
     spread(
         "edge",

@@ -24,5 +24,5 @@ pub use group::{Behaviour, Group, Misdeed};
 pub use line::{LineSpec, PathSpec};
 pub use metric::{METRICS, Metric, QUANTILES, Unit};
 pub use objective::{Objective, ObjectiveError, Op};
-pub use quantity::{Pace, Percent, Seconds};
+pub use quantity::{Pace, Percent, SECONDS_MAX, Seconds};
 pub use stage::{Stage, StageKind};

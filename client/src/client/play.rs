@@ -78,18 +78,19 @@ impl Play {
         into.prediction_error_worst_units = counts.worst_error_units;
     }
 
-    /// Puts the inputs that the server has not confirmed into a packet, once a tick.
-    pub fn write_inputs(&mut self, packet: &mut PacketBuilder<'_, '_, ()>) {
-        let Some(world) = self.world.as_mut().filter(|world| world.inputs_due) else { return };
+    /// Puts the inputs that the server has not confirmed into a packet, once a tick. Tells how many bytes they take.
+    pub fn write_inputs(&mut self, packet: &mut PacketBuilder<'_, '_, ()>) -> usize {
+        let Some(world) = self.world.as_mut().filter(|world| world.inputs_due) else { return 0 };
         let (newest, inputs) = world.prediction.unconfirmed();
         let too_many = inputs.len().saturating_sub(INPUTS_PER_FRAME_MAX);
         if inputs.len() == 0 || !packet.fits(INPUTS_BYTES_MAX) {
-            return;
+            return 0;
         }
         let mut body = [0; INPUTS_BYTES_MAX];
         let bytes = Inputs::write(newest, inputs.skip(too_many), &mut body);
         packet.push(kind::INPUTS, &[&body[..bytes]]);
         world.inputs_due = false;
+        bytes
     }
 }
 
@@ -245,6 +246,16 @@ impl Client {
     /// The newest snapshot, as the server said it.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.play.snapshots.newest().map(|held| &held.snapshot)
+    }
+
+    /// Ticks a second, once the server has let us in.
+    pub fn tick_rate_hz(&self) -> Option<u16> {
+        self.play.world.as_ref().map(|world| world.hz)
+    }
+
+    /// The server's tick of the newest snapshot, counted from the first one.
+    pub fn snapshot_tick(&self) -> Option<i64> {
+        self.play.snapshots.newest().map(|held| held.tick)
     }
 
     /// Which doors of a chunk stand open, those included that the player has just used. Known of the nine chunks

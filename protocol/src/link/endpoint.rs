@@ -185,6 +185,12 @@ impl<T> Link<T> {
         self.sent.packets_in_flight()
     }
 
+    /// Bytes of memory beside the link itself, counted from capacities.
+    pub fn memory_bytes(&self) -> usize {
+        let outcomes = self.outcomes.capacity() * size_of::<Outcome<T>>();
+        self.sent.memory_bytes() + self.outbox.memory_bytes() + outcomes
+    }
+
     /// What congestion control knows of the path.
     pub fn flow(&self) -> FlowStats {
         self.flow.stats()

@@ -71,6 +71,10 @@ impl Sender {
         Ok(())
     }
 
+    pub fn memory_bytes(&self) -> usize {
+        self.queue.capacity() * size_of::<Pending>()
+    }
+
     pub fn has_unsent(&self) -> bool {
         self.unsent > 0
     }

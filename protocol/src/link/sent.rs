@@ -84,6 +84,10 @@ impl<T> SentPackets<T> {
         self.base + self.slots.len() as u64
     }
 
+    pub fn memory_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot<T>>()
+    }
+
     pub fn bytes_in_flight(&self) -> usize {
         self.bytes_in_flight
     }

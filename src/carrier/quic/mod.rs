@@ -455,5 +455,7 @@ impl Shared {
         live.quic_datagrams_in.store(datagrams_in, Ordering::Relaxed);
         live.quic_datagrams_out.store(datagrams_out, Ordering::Relaxed);
         live.quic_bytes_out.store(bytes_out, Ordering::Relaxed);
+        let report = QuicReport { cpu_ns: crate::clock::thread_cpu_ns(), ..*self.report.borrow() };
+        live.quic.show(self.clock.now(), report);
     }
 }

@@ -17,12 +17,12 @@ use crate::game::{Doors, Living, Replicated, own_state};
 use crate::replicas::Replicas;
 use crate::rules::{Rules, SNAPSHOT_REPEATS, SNAPSHOTS_IDLE_HZ};
 use crate::session::{Session, Sessions};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, TurnClock};
 use compose::Around;
 
 /// Writes a snapshot for each client that has news, and an entry in the plan for every client.
 pub fn replicate(
-    tick: u64,
+    (tick, turns): (u64, TurnClock<'_>),
     rules: &Rules,
     sessions: &mut Sessions,
     living: &Living,
@@ -34,10 +34,13 @@ pub fn replicate(
     for slot in 0..sessions.slots() {
         let Some(session) = sessions.in_slot(slot) else { continue };
         let start = plan.snapshots.len();
+        let began = turns.start(slot);
         if session.is_playing() && is_turn(tick, rules, session) && has_news(tick, rules, session, replicas) {
             let bytes = write(tick, rules, session, living, replicas, composer, counters);
             plan.snapshots.extend_from_slice(bytes);
+            session.cost.snapshot_bytes = bytes.len() as u32;
         }
+        turns.stop(began, &mut session.cost);
         let snapshot = start..plan.snapshots.len();
         plan.clients.push(Planned { slot, snapshot, picks: 0..0 });
     }

@@ -1,3 +1,5 @@
+//! What a file can say, and each mistake in one with its line.
+
 use super::*;
 use crate::scenario::{Behaviour, FaultKind, Misdeed};
 use crate::swarm::Carrier;

@@ -1,0 +1,205 @@
+//! What each client costs: nanoseconds of the tick, and bytes both ways.
+//!
+//! Reading the clock for every client in every phase would cost more than some of what it measures. So clients take turns:
+//! in each tick those of one slot in [`CLIENT_TURN_TICKS`] are timed and looked at, and in so many ticks all of them.
+
+use super::frames::FrameCounts;
+use crate::carrier::Carrier;
+
+/// Every so many ticks a client is timed and looked at.
+pub const CLIENT_TURN_TICKS: u64 = 32;
+/// The mean follows a new turn by one part in so many.
+const MEAN_TURNS: u64 = 4;
+
+/// The account of one client.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClientCost {
+    /// Of the tick in which it is timed, so far.
+    turn_ns: u64,
+    mean_ns: u64,
+    max_ns: u64,
+    turns: u64,
+    /// Bytes of packets from it.
+    pub bytes_in: u64,
+    /// Bytes of packets to it.
+    pub bytes_out: u64,
+    /// Bytes of its last snapshot.
+    pub snapshot_bytes: u32,
+    bytes_before: (u64, u64),
+}
+
+/// Times the work for those clients whose turn it is.
+#[derive(Clone, Copy)]
+pub struct TurnClock<'c> {
+    clock_ns: &'c dyn Fn() -> u64,
+    turn: u64,
+}
+
+/// When work for a client began, if it is timed.
+#[derive(Debug, Clone, Copy)]
+#[must_use = "time that is not stopped is not counted"]
+pub struct Began(Option<u64>);
+
+/// The slots whose turn it is.
+pub fn slots_in_turn(tick: u64, slots: usize) -> impl Iterator<Item = usize> {
+    let first = (CLIENT_TURN_TICKS - tick % CLIENT_TURN_TICKS) % CLIENT_TURN_TICKS;
+    (first as usize..slots).step_by(CLIENT_TURN_TICKS as usize)
+}
+
+impl std::fmt::Debug for TurnClock<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TurnClock").field("turn", &self.turn).finish_non_exhaustive()
+    }
+}
+
+impl<'c> TurnClock<'c> {
+    /// The clock of a tick.
+    pub fn new(tick: u64, clock_ns: &'c dyn Fn() -> u64) -> Self {
+        TurnClock { clock_ns, turn: tick % CLIENT_TURN_TICKS }
+    }
+
+    /// Work for the client of this slot begins.
+    pub fn start(&self, slot: usize) -> Began {
+        let is_turn = (slot as u64 + self.turn).is_multiple_of(CLIENT_TURN_TICKS);
+        Began(is_turn.then(|| (self.clock_ns)()))
+    }
+
+    /// It is done.
+    pub fn stop(&self, began: Began, cost: &mut ClientCost) {
+        if let Began(Some(began_ns)) = began {
+            cost.turn_ns += (self.clock_ns)().saturating_sub(began_ns);
+        }
+    }
+}
+
+impl ClientCost {
+    /// The client's turn is over; tells what it took, and bytes from and to it since the last turn.
+    pub fn settle(&mut self) -> (u64, u64, u64) {
+        let turn_ns = std::mem::take(&mut self.turn_ns);
+        self.mean_ns = match self.turns {
+            0 => turn_ns,
+            _ => (self.mean_ns * (MEAN_TURNS - 1) + turn_ns) / MEAN_TURNS,
+        };
+        self.max_ns = self.max_ns.max(turn_ns);
+        self.turns += 1;
+        let bytes = (self.bytes_in, self.bytes_out);
+        let before = std::mem::replace(&mut self.bytes_before, bytes);
+        (turn_ns, bytes.0 - before.0, bytes.1 - before.1)
+    }
+
+    /// A mean of its last turns.
+    pub fn mean_ns(&self) -> u64 {
+        self.mean_ns
+    }
+
+    /// The most that a turn took.
+    pub fn max_ns(&self) -> u64 {
+        self.max_ns
+    }
+
+    /// A packet came from it.
+    pub fn arrived(&mut self, packet: &[u8], frames: &mut FrameCounts) {
+        self.bytes_in += packet.len() as u64;
+        frames.packet(packet);
+    }
+}
+
+/// A client as it was in its last turn.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientRow {
+    /// What its token calls it.
+    pub client_id: u64,
+    /// What it rides with.
+    pub carrier: Carrier,
+    /// How far it has come.
+    pub stage: &'static str,
+    /// What it took this turn, on average, and at most; nanoseconds.
+    pub turn_ns: u64,
+    /// A mean of its last turns.
+    pub mean_ns: u64,
+    /// The most that a turn took.
+    pub max_ns: u64,
+    /// Round trip of its path, microseconds; `None` before the first.
+    pub rtt_us: Option<u64>,
+    /// Packets lost of a thousand.
+    pub loss_permille: u64,
+    /// Bytes a second that it is paced at.
+    pub rate_bytes_s: u64,
+    /// Bytes that may be unacknowledged.
+    pub window_bytes: u64,
+    /// Bytes that are.
+    pub in_flight_bytes: u64,
+    /// Bytes from it in all, and since its last turn.
+    pub bytes_in: (u64, u64),
+    /// Bytes to it in all, and since its last turn.
+    pub bytes_out: (u64, u64),
+    /// Packets to it that were lost.
+    pub packets_lost: u64,
+    /// Entities that it is told of.
+    pub entities: u32,
+    /// Bytes of its last snapshot.
+    pub snapshot_bytes: u32,
+    /// Chunks of its ring that are not made.
+    pub missing_chunks: u32,
+    /// Chunks on their way to it.
+    pub sendings: u32,
+    /// Bytes of its memory.
+    pub memory: ClientMemory,
+}
+
+/// Bytes of memory that a client takes, counted from capacities.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClientMemory {
+    /// The session and what it has of the world.
+    pub session: u32,
+    /// The link: packets that are not acknowledged, messages that wait.
+    pub link: u32,
+    /// Snapshots that are kept to lead from.
+    pub snapshots: u32,
+}
+
+impl ClientMemory {
+    /// All of it.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.session) + u64::from(self.link) + u64::from(self.snapshots)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn each_slot_has_its_turn_once_and_is_timed_in_it() {
+        let time = Cell::new(0);
+        let clock_ns = || {
+            time.set(time.get() + 10);
+            time.get()
+        };
+        let mut costs = [ClientCost::default(); 100];
+        let mut turns = [0; 100];
+        for tick in 1_000..1_000 + CLIENT_TURN_TICKS {
+            let clock = TurnClock::new(tick, &clock_ns);
+            for (slot, cost) in costs.iter_mut().enumerate() {
+                let began = clock.start(slot);
+                clock.stop(began, cost);
+            }
+            for slot in slots_in_turn(tick, costs.len()) {
+                turns[slot] += 1;
+                assert_eq!(costs[slot].settle().0, 10);
+            }
+        }
+        assert_eq!(turns, [1; 100]);
+        assert_eq!(time.get(), 2 * 10 * 100, "the clock is read for nobody else");
+    }
+
+    #[test]
+    fn the_mean_follows_and_bytes_are_those_since_the_last_turn() {
+        let mut cost = ClientCost { turn_ns: 800, bytes_out: 50, ..ClientCost::default() };
+        assert_eq!(cost.settle(), (800, 0, 50));
+        (cost.turn_ns, cost.bytes_out) = (400, 75);
+        assert_eq!(cost.settle(), (400, 0, 25));
+        assert_eq!((cost.mean_ns(), cost.max_ns()), (700, 800));
+    }
+}
