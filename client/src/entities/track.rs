@@ -161,6 +161,11 @@ impl Track {
         self.samples.back().expect("a track has a sample")
     }
 
+    /// The tick of what was told last.
+    pub fn newest(&self) -> i64 {
+        self.last().tick
+    }
+
     /// Whether it moved when it was last told of.
     pub fn moves(&self) -> bool {
         let last = self.last();
