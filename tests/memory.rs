@@ -99,6 +99,34 @@ fn world(clients: u32) -> Stage {
 }
 
 #[test]
+fn what_the_profiler_says_a_client_takes_is_what_it_takes() {
+    let told = |stage: &Stage| {
+        let clients = stage.tick.sessions().map(|session| {
+            let link = session.link.memory_bytes() + session.snapshots.memory_bytes();
+            size_of_val(session) + session.view.memory_bytes() + link
+        });
+        let (entities, replicas) = stage.tick.entities_memory_bytes();
+        (clients.sum::<usize>() + entities + replicas) as u64
+    };
+    let mut full_told = 0;
+    let full = bytes_kept(|| {
+        let stage = world(CLIENTS);
+        full_told = told(&stage);
+        stage
+    });
+    let mut empty_told = 0;
+    let empty = bytes_kept(|| {
+        let stage = world(0);
+        empty_told = told(&stage);
+        stage
+    });
+    let per_client = |full: u64, empty: u64| full.saturating_sub(empty) / u64::from(CLIENTS);
+    let (is, told) = (per_client(full, empty), per_client(full_told, empty_told));
+    println!("per client: {is} bytes allocated, {told} bytes told of");
+    assert!((is * 7 / 10..=is * 12 / 10).contains(&told), "{told} bytes told of, {is} allocated");
+}
+
+#[test]
 fn a_connected_idle_client_takes_less_than_16_kib_over_all_layers() {
     let per_client = |full: u64, empty: u64| full.saturating_sub(empty) / u64::from(CLIENTS);
     let connection = per_client(bytes_kept(|| connections(CLIENTS)), bytes_kept(|| connections(0)));

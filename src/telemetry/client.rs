@@ -8,17 +8,18 @@ use crate::carrier::Carrier;
 
 /// Every so many ticks a client is timed and looked at.
 pub const CLIENT_TURN_TICKS: u64 = 32;
-/// The mean follows a new turn by one part in so many.
-const MEAN_TURNS: u64 = 4;
+/// What a client takes is the median of so many turns: one in which the machine took the thread away says nothing of it.
+const TURNS_KEPT: usize = 8;
 
 /// The account of one client.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ClientCost {
     /// Of the tick in which it is timed, so far.
     turn_ns: u64,
-    mean_ns: u64,
+    /// The last turns, in no order.
+    turns_ns: [u64; TURNS_KEPT],
     max_ns: u64,
-    turns: u64,
+    turns: usize,
     /// Bytes of packets from it.
     pub bytes_in: u64,
     /// Bytes of packets to it.
@@ -87,10 +88,7 @@ impl ClientCost {
     /// The client's turn is over; tells what it took, and bytes from and to it since the last turn.
     pub fn settle(&mut self) -> (u64, u64, u64) {
         let turn_ns = std::mem::take(&mut self.turn_ns);
-        self.mean_ns = match self.turns {
-            0 => turn_ns,
-            _ => (self.mean_ns * (MEAN_TURNS - 1) + turn_ns) / MEAN_TURNS,
-        };
+        self.turns_ns[self.turns % TURNS_KEPT] = turn_ns;
         self.max_ns = self.max_ns.max(turn_ns);
         self.turns += 1;
         let bytes = (self.bytes_in, self.bytes_out);
@@ -98,9 +96,12 @@ impl ClientCost {
         (turn_ns, bytes.0 - before.0, bytes.1 - before.1)
     }
 
-    /// A mean of its last turns.
-    pub fn mean_ns(&self) -> u64 {
-        self.mean_ns
+    /// The median of its last turns; of an even number the higher one of the two.
+    pub fn median_ns(&self) -> u64 {
+        let mut turns = self.turns_ns;
+        let kept = &mut turns[..self.turns.min(TURNS_KEPT)];
+        let middle = kept.len() / 2;
+        if kept.is_empty() { 0 } else { *kept.select_nth_unstable(middle).1 }
     }
 
     /// The most that a turn took.
@@ -124,10 +125,10 @@ pub struct ClientRow {
     pub carrier: Carrier,
     /// How far it has come.
     pub stage: &'static str,
-    /// What it took this turn, on average, and at most; nanoseconds.
+    /// What it took this turn, nanoseconds.
     pub turn_ns: u64,
-    /// A mean of its last turns.
-    pub mean_ns: u64,
+    /// The median of its last turns.
+    pub median_ns: u64,
     /// The most that a turn took.
     pub max_ns: u64,
     /// Round trip of its path, microseconds; `None` before the first.
@@ -206,11 +207,17 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_follows_and_bytes_are_those_since_the_last_turn() {
+    fn one_long_turn_makes_no_dear_client_and_bytes_are_those_since_the_last() {
         let mut cost = ClientCost { turn_ns: 800, bytes_out: 50, ..ClientCost::default() };
+        assert_eq!(cost.median_ns(), 0);
         assert_eq!(cost.settle(), (800, 0, 50));
         (cost.turn_ns, cost.bytes_out) = (400, 75);
         assert_eq!(cost.settle(), (400, 0, 25));
-        assert_eq!((cost.mean_ns(), cost.max_ns()), (700, 800));
+        assert_eq!((cost.median_ns(), cost.max_ns()), (800, 800));
+        for turn_ns in [500, 9_000_000, 450, 420, 9_000_000, 410, 430, 440] {
+            cost.turn_ns = turn_ns;
+            cost.settle();
+        }
+        assert_eq!((cost.median_ns(), cost.max_ns()), (450, 9_000_000));
     }
 }

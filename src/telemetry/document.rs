@@ -154,7 +154,7 @@ fn figures(mut ns: Vec<u64>) -> Figures {
 fn clients(book: &Book, asked: &Asked) -> ClientsState {
     let mut rows: Vec<(usize, &ClientRow)> =
         book.clients.iter().enumerate().filter_map(|(slot, row)| Some((slot, row.as_ref()?))).collect();
-    rows.sort_by_key(|(slot, row)| (std::cmp::Reverse(row.mean_ns), *slot));
+    rows.sort_by_key(|(slot, row)| (std::cmp::Reverse(row.median_ns), *slot));
     let count = |is: fn(&ClientRow) -> bool| rows.iter().filter(|(_, row)| is(row)).count() as u64;
     let hz = book.facts.tick_rate_hz;
     ClientsState {
@@ -176,7 +176,7 @@ fn client(slot: usize, row: &ClientRow, tick_rate_hz: u32) -> ClientState {
         slot: slot as u32,
         carrier: row.carrier.name().to_owned(),
         stage: row.stage.to_owned(),
-        cost_us: us(row.mean_ns),
+        cost_us: us(row.median_ns),
         cost_max_us: us(row.max_ns),
         rtt_us: row.rtt_us,
         loss_permille: row.loss_permille,

@@ -171,7 +171,7 @@ pub struct ClientState {
     pub carrier: String,
     /// "greeting", "spawning", "playing" or "leaving".
     pub stage: String,
-    /// What it takes of a tick: a mean of its last turns.
+    /// What it takes of a tick: the median of its last eight turns.
     pub cost_us: f64,
     /// The most that it took.
     pub cost_max_us: f64,

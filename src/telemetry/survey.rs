@@ -21,7 +21,7 @@ fn row(session: &mut Session) -> ClientRow {
         carrier: session.connection.carrier,
         stage: session.stage.name(),
         turn_ns,
-        mean_ns: cost.mean_ns(),
+        median_ns: cost.median_ns(),
         max_ns: cost.max_ns(),
         rtt_us: flow.path_rtt.map(|rtt| rtt.as_us()),
         loss_permille: flow.loss_permille,

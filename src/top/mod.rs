@@ -71,14 +71,14 @@ impl TopError {
 pub fn run(options: &TopOptions) -> Result<Option<String>, TopError> {
     let address = resolve(&options.address)?;
     if options.once {
-        return plain::picture(address, &options.address).map(Some);
+        return plain::picture(address).map(Some);
     }
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err(TopError::NoTerminal);
     }
     let watcher = Watcher::start(address)?;
     let mut terminal = ratatui::try_init()?;
-    let mut view = View::new(options.address.clone());
+    let mut view = View::new(address.to_string());
     let ended = look(&mut terminal, &watcher, &mut view);
     ratatui::restore();
     ended.map(|()| None)

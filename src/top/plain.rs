@@ -20,8 +20,8 @@ const SPAN: Duration = Duration::from_millis(1_000);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Asks twice, a second apart, and draws what came.
-pub fn picture(address: SocketAddr, name: &str) -> Result<String, TopError> {
-    let mut view = View::new(name.to_owned());
+pub fn picture(address: SocketAddr) -> Result<String, TopError> {
+    let mut view = View::new(address.to_string());
     for after in [SPAN, Duration::ZERO] {
         let state = fetch_state(address, &query(view.last_tick(), CLIENTS), ANSWER_TIME_MAX)?;
         view.hear(Instant::now(), News::State(Box::new(state)));

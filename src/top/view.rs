@@ -28,7 +28,7 @@ pub enum Scale {
 /// What is shown.
 #[derive(Debug)]
 pub struct View {
-    /// What the server was called by who asked.
+    /// Where the server is.
     pub name: String,
     /// How tall ticks are drawn.
     pub scale: Scale,

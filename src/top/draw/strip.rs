@@ -69,7 +69,11 @@ pub fn draw(view: &View, state: &State, area: Rect, buf: &mut Buffer) {
     let budget_us = state.server.budget_us as f64;
     let longest_us = ticks().map(|tick| tick.total_us).fold(0.0, f64::max);
     let seconds = shown as f64 / f64::from(state.server.tick_rate_hz.max(1));
-    let title = format!("ticks: the last {shown}, {seconds:.1} s, longest {}", ms(longest_us));
+    let (overruns, of) = (state.ticks.recent_overruns, state.ticks.recent_time_us.count);
+    let title = format!(
+        "ticks: the last {shown}, {seconds:.1} s, longest {}; {overruns} of {of} over budget",
+        ms(longest_us)
+    );
     let inner = section(&title, area, buf);
     if inner.height < 2 || columns == 0 {
         return;

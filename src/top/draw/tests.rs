@@ -127,6 +127,7 @@ fn a_small_screen_has_what_matters() {
         "● live",
         "udp in 12k/s",
         "16.7 ms ┄",
+        "3 of 600 over budget",
         "ingress",
         "egress",
         "begins late",
