@@ -5,6 +5,8 @@ mod common;
 #[path = "common/trace.rs"]
 mod trace;
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,9 +16,10 @@ use ninefold::config::Config;
 use ninefold::game::explore::Explore;
 use ninefold::game::hecs::Entity;
 use ninefold::game::{Game, Player as InGame, Scene};
+use ninefold::metrics::ask_for_trace;
 use ninefold::recorder::RecordError;
 use ninefold::server::Server;
-use ninefold::telemetry::Phase;
+use ninefold::telemetry::{Asked, Phase};
 use ninefold_client::protocol::frame::PlayerInput;
 use ninefold_client::world::{BspWorld, ChunkCoord, Mover};
 use trace::{Mark, Trace, TraceFolder};
@@ -56,11 +59,37 @@ fn stalled<'t>(trace: &'t Trace, part: &str, at_least: Duration) -> Option<(&'t 
     trace.ticks().into_iter().find(|(_, parts)| parts.iter().any(is_long))
 }
 
+/// The figures as Prometheus gets them.
+fn scrape(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// The buckets of the phases' histogram with this label: up to how many seconds, and how many.
+fn buckets(text: &str, label: &str) -> Vec<(f64, u64)> {
+    let of_phase =
+        |line: &&str| line.starts_with("ninefold_phase_duration_seconds_bucket") && line.contains(label);
+    let mut buckets: Vec<(f64, u64)> = (text.lines().filter(of_phase))
+        .map(|line| {
+            let le = line.split("le=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+            let le = if le == "+Inf" { f64::INFINITY } else { le.parse().unwrap() };
+            (le, line.rsplit(' ').next().unwrap().parse().unwrap())
+        })
+        .collect();
+    buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    assert!(buckets.len() > 5, "{text}");
+    buckets
+}
+
 #[test]
 fn a_stall_is_in_its_phase_in_the_trace_and_in_the_telemetry() {
     let folder = TraceFolder::new("stall");
     // One a second: on a busy machine another tick may overrun first.
-    let config = Config { trace_overrun_interval_s: 1, ..recorded(&folder) };
+    let metrics_listen = Some("127.0.0.1:0".parse().unwrap());
+    let config = Config { trace_overrun_interval_s: 1, metrics_listen, ..recorded(&folder) };
     let sleeps = Arc::new(AtomicBool::new(false));
     let game = Sleepy { game: Explore::new(config.world_seed, 0), sleeps: Arc::clone(&sleeps) };
     let world = Arc::new(BspWorld::new(config.world_seed));
@@ -86,6 +115,14 @@ fn a_stall_is_in_its_phase_in_the_trace_and_in_the_telemetry() {
     let after = trace.ticks().into_iter().filter(|(later, _)| later.from_us > tick.end_us()).count();
     assert!(after >= 5, "{after} ticks after it");
 
+    let state = server.state(&Asked::default());
+    let phase = |name: &str| state.ticks.phases.iter().find(|phase| phase.name == name).unwrap().time_us;
+    assert!(phase("simulate").max >= 20_000.0 && state.ticks.overruns >= 1, "{:?}", state.ticks);
+
+    let buckets = buckets(&scrape(server.metrics().unwrap()), "phase=\"simulate\"");
+    let all = buckets.last().unwrap().1;
+    assert!(buckets.iter().any(|(le, n)| *le <= 0.020 && *n < all), "{buckets:?}");
+
     let summary = server.stop().unwrap();
     let telemetry = &summary.tick.telemetry;
     assert!(telemetry.overruns >= 1);
@@ -95,7 +132,11 @@ fn a_stall_is_in_its_phase_in_the_trace_and_in_the_telemetry() {
 #[test]
 fn a_trace_that_was_asked_for_shows_clients_chunks_workers_and_the_configuration() {
     let folder = TraceFolder::new("asked");
-    let config = recorded(&folder);
+    let config = Config {
+        metrics_listen: Some("127.0.0.1:0".parse().unwrap()),
+        trace_overrun_interval_s: 0,
+        ..recorded(&folder)
+    };
     let bad = ChunkCoord { cx: 40, cz: 40 };
     let world = Trouble::new(config.world_seed, move |coord| assert_ne!(coord, bad, "a bad place"));
     let server = common::start_with(&config, Arc::new(world));
@@ -139,6 +180,13 @@ fn a_trace_that_was_asked_for_shows_clients_chunks_workers_and_the_configuration
     }
 
     assert_eq!(server.record(), Err(RecordError::TooSoon));
+    // Over HTTP nobody waits for it: it is written when it may be.
+    ask_for_trace(server.metrics().unwrap(), Duration::from_secs(5)).unwrap();
+    let number = ticks.last().unwrap().0.args["number"].as_u64();
+    let later = folder.wait_for("the next", |t| t.ticks().last().unwrap().0.args["number"].as_u64() > number);
+    assert_eq!(later.other["why"], "asked for");
+    let told = server.state(&Asked::default()).recorder;
+    assert!(told.present && told.written == 2, "{told:?}");
     server.stop().unwrap();
 }
 

@@ -7,7 +7,7 @@ use super::segment::{TickRecord, WorkSpan};
 
 /// Seconds of ticks that are kept at least.
 pub const RECORDED_S: usize = 10;
-/// Events of one tick's phases that are kept, and as many again of its chunks; more are counted.
+/// Events of one tick's phases that are kept, as many of its chunks, and as many of its counters; more are counted.
 pub const EVENTS_PER_TICK_MAX: usize = 64;
 /// Events of a second that are kept.
 pub const EVENTS_PER_S_MAX: usize = 2_048;
