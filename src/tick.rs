@@ -15,7 +15,7 @@ use crate::phase::{self, Composer, Plan};
 use crate::replicas::Replicas;
 use crate::rules::Rules;
 use crate::session::{Session, Sessions, Stage};
-use crate::telemetry::{ClientRow, Counters, Phase, TickTimes, TurnClock, survey};
+use crate::telemetry::{ClientRow, Counters, Phase, SlotBytes, TickTimes, TurnClock, make_room, survey};
 
 /// Every so many ticks the replicas' cells give back what they no longer need.
 const SWEEP_TICKS: u64 = 600;
@@ -38,6 +38,8 @@ pub struct Tick<W: Workshop> {
     plan: Plan,
     composer: Composer,
     is_profiled: bool,
+    /// By slot.
+    bytes: Vec<SlotBytes>,
     /// The clients whose turn it was to be looked at.
     surveyed: Vec<(usize, Option<ClientRow>)>,
 }
@@ -57,6 +59,7 @@ impl<W: Workshop> Tick<W> {
             plan: Plan::default(),
             composer: Composer::default(),
             is_profiled: true,
+            bytes: Vec::new(),
             surveyed: Vec::new(),
         }
     }
@@ -67,7 +70,11 @@ impl<W: Workshop> Tick<W> {
         self.number += 1;
         let tick = self.number;
         let mut lap = Lap::start(clock_ns);
-        let turns = if self.is_profiled { TurnClock::new(tick, clock_ns) } else { TurnClock::off(clock_ns) };
+        make_room(&mut self.bytes, sessions.slots());
+        let turns = match self.is_profiled {
+            true => TurnClock::new(tick, clock_ns, &self.bytes),
+            false => TurnClock::off(clock_ns),
+        };
         plan.clear();
 
         phase::ingress(now, tick, rules, turns, &mut carrier.arrivals, sessions, departed, counters);
@@ -89,7 +96,7 @@ impl<W: Workshop> Tick<W> {
             replicas.sweep(tick, SWEEP_TICKS);
         }
         if self.is_profiled {
-            survey(tick, sessions, &mut self.surveyed);
+            survey(tick, sessions, &self.bytes, &mut self.surveyed);
         }
         lap.end(Phase::Egress);
         lap.times

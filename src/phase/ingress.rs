@@ -35,6 +35,7 @@ pub fn ingress(
         match arrival {
             Arrival::Connected { connection, client_id } => {
                 counters.clients_connected += 1;
+                turns.begin(connection.slot as usize);
                 let session = Session::new(now, connection, client_id, rules);
                 departed.extend(sessions.insert(session));
             }
@@ -91,9 +92,7 @@ fn packet_arrived(
         counters.arrivals_stale += 1;
         return;
     };
-    if turns.is_on() {
-        session.cost.arrived(came.packet, &mut counters.frames.arrived);
-    }
+    turns.arrived(came.connection.slot as usize, came.packet, &mut counters.frames.arrived);
     session.packets_this_tick += 1;
     if session.packets_this_tick > PACKETS_PER_TICK_MAX {
         counters.packets_over_limit += 1;
