@@ -7,7 +7,7 @@
 //!             that meets lies under one that does not
 //! ```
 //!
-//! It runs nothing and asks no clock: [`Search::next`] says what to try, [`Search::took`] hears what came of it.
+//! It runs nothing and asks no clock: [`Search::poll`] says what to try, [`Search::took`] hears what came of it.
 //! A run at the edge is noise, so one that missed does not end anything: only majorities do.
 
 use std::collections::BTreeMap;
@@ -154,7 +154,7 @@ impl Search {
     }
 
     /// What to do next.
-    pub fn next(&mut self) -> Next {
+    pub fn poll(&mut self) -> Next {
         if self.runs >= RUNS_MAX {
             return Next::Done(self.answer_so_far());
         }
@@ -262,7 +262,7 @@ mod tests {
     fn searched(range: Range, mut oracle: impl FnMut(u32) -> Came) -> (Answer, Vec<u32>) {
         let (mut search, mut tried) = (Search::new(range).unwrap(), Vec::new());
         loop {
-            match search.next() {
+            match search.poll() {
                 Next::Done(answer) => return (answer, tried),
                 Next::Try(clients) => {
                     tried.push(clients);
