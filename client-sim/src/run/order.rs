@@ -41,7 +41,9 @@ pub enum Target {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
     /// Something only a server in this process can do.
-    #[error("{what} needs a server in this process; run scenario {scenario} without --server, or without it")]
+    #[error(
+        "{what} needs a server in this process: leave --server out, or take it out of scenario {scenario}"
+    )]
     NeedsInProcess {
         /// What.
         what: String,

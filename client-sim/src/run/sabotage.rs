@@ -7,7 +7,7 @@ use ninefold::clock::Monotonic;
 use ninefold::game::{Game, Player, Scene, hecs};
 use ninefold_client::protocol::frame::PlayerInput;
 use ninefold_client::protocol::time::{Duration, Instant};
-use ninefold_client::world::{Chunk, ChunkCoord, Generator, Grid, Mover, Scratch};
+use ninefold_client::world::{ChunkCoord, Generator, Grid, Mover};
 
 use crate::scenario::{FaultKind, Scenario, mixed_seed};
 
@@ -72,16 +72,12 @@ impl FaultyGenerator {
 
 impl Generator for FaultyGenerator {
     fn grid(&self, coord: ChunkCoord) -> Grid {
+        self.suffer(coord);
         self.inner.grid(coord)
     }
 
     fn world_id(&self) -> u64 {
         self.inner.world_id()
-    }
-
-    fn generate(&self, coord: ChunkCoord, scratch: &mut Scratch) -> Chunk {
-        self.suffer(coord);
-        self.inner.generate(coord, scratch)
     }
 }
 
