@@ -1,5 +1,7 @@
 //! What breaks in a run, breaks: small scenarios in process, each with one fault or one sort of company.
 
+use std::ops::ControlFlow;
+
 use ninefold_sim::outcome::{Limits, Outcome};
 use ninefold_sim::run::{CACHE_CHUNKS, Order, Target, execute};
 use ninefold_sim::scenario::Scenario;
@@ -24,7 +26,7 @@ fn order(groups: &str, seconds: u32, faults: &str) -> Order {
 }
 
 fn run(groups: &str, seconds: u32, faults: &str) -> Outcome {
-    execute(&order(groups, seconds, faults), &mut |_| {}).unwrap()
+    execute(&order(groups, seconds, faults), &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
 fn count(outcome: &Outcome, group: &str, name: &str) -> f64 {
@@ -110,6 +112,6 @@ fn what_only_virtual_time_can_do_is_refused() {
         1,
         "[[fault]]\nat_s = 0\nkind = \"clock-jump\"\nms = 5\n",
     );
-    let error = execute(&order, &mut |_| {}).unwrap_err().to_string();
+    let error = execute(&order, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
     assert!(error.contains("clock-jump") && error.contains("virtual"), "{error}");
 }

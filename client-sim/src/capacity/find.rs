@@ -54,7 +54,7 @@ pub fn find(
     let mut search = Search::new(*range).map_err(QuestError::from)?;
     let mut trials: Vec<Trial> = Vec::new();
     let answer = loop {
-        let clients = match search.next() {
+        let clients = match search.poll() {
             Next::Done(answer) => break answer,
             Next::Try(clients) => clients,
         };

@@ -7,7 +7,7 @@
 //!             that meets lies under one that does not
 //! ```
 //!
-//! It runs nothing and asks no clock: [`Search::next`] says what to try, [`Search::took`] hears what came of it.
+//! It runs nothing and asks no clock: [`Search::poll`] says what to try, [`Search::took`] hears what came of it.
 //! A run at the edge is noise, so one that missed does not end anything: only majorities do.
 
 use std::collections::BTreeMap;
@@ -154,7 +154,7 @@ impl Search {
     }
 
     /// What to do next.
-    pub fn next(&mut self) -> Next {
+    pub fn poll(&mut self) -> Next {
         if self.runs >= RUNS_MAX {
             return Next::Done(self.answer_so_far());
         }
@@ -201,7 +201,7 @@ impl Search {
                 if level == from {
                     return Next::Done(self.answer(0, true));
                 }
-                self.edge = Some((level.saturating_sub(step).max(from), step));
+                self.edge = Some((self.below(level, step).max(from), step));
                 continue;
             }
             let above = level.saturating_add(step).min(to);
@@ -215,6 +215,13 @@ impl Search {
                 Some(false) => return Next::Done(self.answer(level, true)),
             }
         }
+    }
+
+    /// Where to go from a level that did not meet: to the next one that did, if it is within a step.
+    fn below(&self, level: u32, step: u32) -> u32 {
+        let lower = level.saturating_sub(step);
+        let met = self.levels.range(lower..level).rev().find(|(_, votes)| votes.most_met());
+        met.map_or(lower, |(clients, _)| *clients)
     }
 
     /// Whether most runs with so many clients met the objectives, once there were enough of them.
@@ -236,6 +243,7 @@ impl Search {
         let failed = |votes: &Votes| votes.missed + votes.invalid > 0;
         let first_failed = self.levels.iter().find(|(_, votes)| failed(votes)).map(|(clients, _)| *clients);
         let always = self.levels.range(..first_failed.unwrap_or(u32::MAX)).next_back().map_or(0, |(n, _)| *n);
+        let always = always.min(clients);
         let last_met = self.levels.iter().rev().find(|(_, votes)| votes.met > 0).map_or(0, |(n, _)| *n);
         let never = self.levels.range(last_met + 1..).next().map(|(clients, _)| *clients);
         let limited_by = match self.levels.range(clients + 1..).next() {
@@ -262,7 +270,7 @@ mod tests {
     fn searched(range: Range, mut oracle: impl FnMut(u32) -> Came) -> (Answer, Vec<u32>) {
         let (mut search, mut tried) = (Search::new(range).unwrap(), Vec::new());
         loop {
-            match search.next() {
+            match search.poll() {
                 Next::Done(answer) => return (answer, tried),
                 Next::Try(clients) => {
                     tried.push(clients);
@@ -354,7 +362,7 @@ mod tests {
             prop_assert!(answer.settled);
             let slack = step_at(high);
             prop_assert!((low.saturating_sub(slack)..=high).contains(&answer.clients), "{:?} of {}..{}", answer, low, high);
-            prop_assert!(answer.always <= answer.clients.max(high));
+            prop_assert!(answer.always <= answer.clients);
             prop_assert!(answer.never.is_none_or(|never| never > low && never > answer.clients), "{:?}", answer);
         }
 

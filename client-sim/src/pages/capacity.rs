@@ -199,7 +199,7 @@ pub(super) mod tests {
         let range = Range { from: 25, to: 2_000, repeats: 5 };
         let (mut search, mut trials) = (Search::new(range).unwrap(), Vec::new());
         let answer = loop {
-            let clients = match search.next() {
+            let clients = match search.poll() {
                 Next::Done(answer) => break answer,
                 Next::Try(clients) => clients,
             };
