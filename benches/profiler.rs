@@ -3,7 +3,8 @@
 //! cargo bench --bench profiler
 //!
 //! With it: clients are timed and looked at in turns, frames are counted, the book is kept. Without it phases are
-//! timed all the same. The clients speak the link as real ones do; only the tick's own time is counted.
+//! timed all the same. The clients speak the link as real ones do; only the tick's own time is counted, and of that the
+//! CPU time of its thread, so that it can be measured beside other work.
 
 #[path = "../tests/common/puppets.rs"]
 mod puppets;
@@ -12,6 +13,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ninefold::clock::thread_cpu_ns;
 use ninefold::config::Config;
 use ninefold::telemetry::{Bookkeeper, Live, TickSample};
 use ninefold_client::protocol::time::Duration;
@@ -51,7 +53,7 @@ fn main() {
             let is_on = (n + n / 2) % 2 == 0;
             stage.tick.profile(is_on);
             stage.before();
-            let began = Instant::now();
+            let began_ns = thread_cpu_ns();
             let times_of_tick = black_box(stage.run(&clock_ns));
             if is_on {
                 let number = stage.tick.number();
@@ -59,7 +61,7 @@ fn main() {
                 let sample = TickSample { number, began: stage.now, lateness, times: times_of_tick, clients };
                 book.record(sample, 0, &stage.tick);
             }
-            times[usize::from(is_on)].push(began.elapsed().as_nanos() as u64);
+            times[usize::from(is_on)].push(thread_cpu_ns() - began_ns);
             stage.after();
         }
         let [off, on] = times.map(|mut ns| {

@@ -16,7 +16,7 @@ use crate::recorder::{EVENTS_PER_TICK_MAX, Event, Notes};
 use crate::replicas::Replicas;
 use crate::rules::Rules;
 use crate::session::{Session, Sessions, Stage};
-use crate::telemetry::{ClientRow, Counters, Phase, TickTimes, TurnClock, survey};
+use crate::telemetry::{ClientRow, Counters, Phase, SlotBytes, TickTimes, TurnClock, make_room, survey};
 use crate::tracy::Zone;
 
 /// Every so many ticks the replicas' cells give back what they no longer need.
@@ -43,6 +43,8 @@ pub struct Tick<W: Workshop> {
     composer: Composer,
     notes: Notes,
     is_profiled: bool,
+    /// By slot.
+    bytes: Vec<SlotBytes>,
     /// The clients whose turn it was to be looked at.
     surveyed: Vec<(usize, Option<ClientRow>)>,
 }
@@ -64,6 +66,7 @@ impl<W: Workshop> Tick<W> {
             composer: Composer::default(),
             notes: Notes::new(EVENTS_PER_TICK_MAX),
             is_profiled: true,
+            bytes: Vec::new(),
             surveyed: Vec::new(),
         }
     }
@@ -76,7 +79,11 @@ impl<W: Workshop> Tick<W> {
         self.now = now;
         let tick = self.number;
         let mut lap = Lap::start(clock_ns);
-        let turns = if self.is_profiled { TurnClock::new(tick, clock_ns) } else { TurnClock::off(clock_ns) };
+        make_room(&mut self.bytes, sessions.slots());
+        let turns = match self.is_profiled {
+            true => TurnClock::new(tick, clock_ns, &self.bytes),
+            false => TurnClock::off(clock_ns),
+        };
         plan.clear();
         notes.clear();
 
@@ -101,7 +108,7 @@ impl<W: Workshop> Tick<W> {
             replicas.sweep(tick, SWEEP_TICKS);
         }
         if self.is_profiled {
-            survey(tick, sessions, &mut self.surveyed);
+            survey(tick, sessions, &self.bytes, &mut self.surveyed);
         }
         lap.end(Phase::Egress);
         lap.times

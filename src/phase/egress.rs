@@ -80,10 +80,8 @@ fn send_control(
         });
         let Some(built) = packet.finish() else { return };
         let departure = Departure::Packet { connection: session.connection, at: now, tail: Bytes::new() };
-        if turns.is_on() {
-            session.cost.bytes_out += built.head_bytes as u64;
-            counters.frames.sent.packet(&buffer[..built.head_bytes]);
-        }
+        let slot = session.connection.slot as usize;
+        turns.sent(slot, &buffer[..built.head_bytes], &mut counters.frames.sent);
         hand_over(departure, &buffer[..built.head_bytes], 0, departures, counters);
     }
 }
@@ -111,11 +109,13 @@ fn send_fragment(
     packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), tail.len()).token(Receipt::Fragment(token));
     let built = packet.finish().expect("it has a fragment in it");
     let departure = Departure::Packet { connection: session.connection, at, tail };
-    if turns.is_on() {
-        let packet_bytes = built.head_bytes + built.tail_bytes;
-        session.cost.bytes_out += packet_bytes as u64;
-        counters.frames.sent.fragment_packet(packet_bytes, body_bytes);
-    }
+    let packet_bytes = built.head_bytes + built.tail_bytes;
+    turns.sent_fragment(
+        session.connection.slot as usize,
+        packet_bytes,
+        body_bytes,
+        &mut counters.frames.sent,
+    );
     hand_over(departure, &buffer[..built.head_bytes], built.tail_bytes, departures, counters);
 }
 

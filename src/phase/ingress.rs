@@ -37,6 +37,7 @@ pub fn ingress(
             Arrival::Connected { connection, client_id } => {
                 counters.clients_connected += 1;
                 notes.push(Event::Joined { client_id });
+                turns.begin(connection.slot as usize);
                 let session = Session::new(now, connection, client_id, rules);
                 departed.extend(sessions.insert(session));
             }
@@ -93,9 +94,7 @@ fn packet_arrived(
         counters.arrivals_stale += 1;
         return;
     };
-    if turns.is_on() {
-        session.cost.arrived(came.packet, &mut counters.frames.arrived);
-    }
+    turns.arrived(came.connection.slot as usize, came.packet, &mut counters.frames.arrived);
     session.packets_this_tick += 1;
     if session.packets_this_tick > PACKETS_PER_TICK_MAX {
         counters.packets_over_limit += 1;

@@ -3,6 +3,8 @@
 //! Reading the clock for every client in every phase would cost more than some of what it measures. So clients take turns:
 //! in each tick those of one slot in [`CLIENT_TURN_TICKS`] are timed and looked at, and in so many ticks all of them.
 
+use std::cell::Cell;
+
 use super::frames::FrameCounts;
 use crate::carrier::Carrier;
 
@@ -20,13 +22,29 @@ pub struct ClientCost {
     turns_ns: [u64; TURNS_KEPT],
     max_ns: u64,
     turns: usize,
-    /// Bytes of packets from it.
-    pub bytes_in: u64,
-    /// Bytes of packets to it.
-    pub bytes_out: u64,
-    /// Bytes of its last snapshot.
+    /// Bytes of the last snapshot of a turn.
     pub snapshot_bytes: u32,
     bytes_before: (u64, u64),
+}
+
+/// Bytes of the packets of the client in one slot.
+///
+/// They are side by side and not with the sessions: those are large, and for each packet another cold line of memory
+/// would cost more than all else that the profiler does.
+#[derive(Debug, Default)]
+pub struct SlotBytes {
+    arrived: Cell<u64>,
+    sent: Cell<u64>,
+}
+
+/// Slots that may come into use within one tick; of those beyond, the bytes of that first tick are nobody's.
+const FRESH_SLOTS: usize = 1_024;
+
+/// Makes room for the slots that there are, and those that may come.
+pub fn make_room(bytes: &mut Vec<SlotBytes>, slots: usize) {
+    if bytes.len() < slots + FRESH_SLOTS {
+        bytes.resize_with((slots + FRESH_SLOTS).next_multiple_of(2 * FRESH_SLOTS), SlotBytes::default);
+    }
 }
 
 /// Times the work for those clients whose turn it is.
@@ -35,6 +53,7 @@ pub struct TurnClock<'c> {
     clock_ns: &'c dyn Fn() -> u64,
     /// `None` where nobody is timed.
     turn: Option<u64>,
+    bytes: &'c [SlotBytes],
 }
 
 /// When work for a client began, if it is timed.
@@ -56,18 +75,62 @@ impl std::fmt::Debug for TurnClock<'_> {
 
 impl<'c> TurnClock<'c> {
     /// The clock of a tick.
-    pub fn new(tick: u64, clock_ns: &'c dyn Fn() -> u64) -> Self {
-        TurnClock { clock_ns, turn: Some(tick % CLIENT_TURN_TICKS) }
+    pub fn new(tick: u64, clock_ns: &'c dyn Fn() -> u64, bytes: &'c [SlotBytes]) -> Self {
+        TurnClock { clock_ns, turn: Some(tick % CLIENT_TURN_TICKS), bytes }
     }
 
-    /// A clock that times nobody, to measure what timing costs.
+    /// A clock that times nobody and counts nothing, to measure what that costs.
     pub fn off(clock_ns: &'c dyn Fn() -> u64) -> Self {
-        TurnClock { clock_ns, turn: None }
+        TurnClock { clock_ns, turn: None, bytes: &[] }
     }
 
-    /// Whether anybody is timed.
-    pub fn is_on(&self) -> bool {
-        self.turn.is_some()
+    /// Another client has this slot now.
+    pub fn begin(&self, slot: usize) {
+        if let Some(bytes) = self.bytes.get(slot) {
+            bytes.arrived.set(0);
+            bytes.sent.set(0);
+        }
+    }
+
+    /// A packet came from the client of this slot.
+    pub fn arrived(&self, slot: usize, packet: &[u8], frames: &mut FrameCounts) {
+        if self.turn.is_none() {
+            return;
+        }
+        frames.packet(packet);
+        if let Some(bytes) = self.bytes.get(slot) {
+            bytes.arrived.set(bytes.arrived.get() + packet.len() as u64);
+        }
+    }
+
+    /// A packet goes to the client of this slot.
+    pub fn sent(&self, slot: usize, packet: &[u8], frames: &mut FrameCounts) {
+        if self.turn.is_none() {
+            return;
+        }
+        frames.packet(packet);
+        self.count_sent(slot, packet.len());
+    }
+
+    /// A packet with a fragment goes to it; see [`FrameCounts::fragment_packet`].
+    pub fn sent_fragment(
+        &self,
+        slot: usize,
+        packet_bytes: usize,
+        body_bytes: usize,
+        frames: &mut FrameCounts,
+    ) {
+        if self.turn.is_none() {
+            return;
+        }
+        frames.fragment_packet(packet_bytes, body_bytes);
+        self.count_sent(slot, packet_bytes);
+    }
+
+    fn count_sent(&self, slot: usize, packet_bytes: usize) {
+        if let Some(bytes) = self.bytes.get(slot) {
+            bytes.sent.set(bytes.sent.get() + packet_bytes as u64);
+        }
     }
 
     /// Work for the client of this slot begins.
@@ -84,14 +147,27 @@ impl<'c> TurnClock<'c> {
     }
 }
 
+impl Began {
+    /// Whether it is the client's turn.
+    pub fn is_turn(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl SlotBytes {
+    /// Bytes from the client and to it.
+    pub fn both(&self) -> (u64, u64) {
+        (self.arrived.get(), self.sent.get())
+    }
+}
+
 impl ClientCost {
-    /// The client's turn is over; tells what it took, and bytes from and to it since the last turn.
-    pub fn settle(&mut self) -> (u64, u64, u64) {
+    /// The client's turn is over; `bytes` are all from and to it. Tells what it took, and its bytes since the last turn.
+    pub fn settle(&mut self, bytes: (u64, u64)) -> (u64, u64, u64) {
         let turn_ns = std::mem::take(&mut self.turn_ns);
         self.turns_ns[self.turns % TURNS_KEPT] = turn_ns;
         self.max_ns = self.max_ns.max(turn_ns);
         self.turns += 1;
-        let bytes = (self.bytes_in, self.bytes_out);
         let before = std::mem::replace(&mut self.bytes_before, bytes);
         (turn_ns, bytes.0 - before.0, bytes.1 - before.1)
     }
@@ -107,12 +183,6 @@ impl ClientCost {
     /// The most that a turn took.
     pub fn max_ns(&self) -> u64 {
         self.max_ns
-    }
-
-    /// A packet came from it.
-    pub fn arrived(&mut self, packet: &[u8], frames: &mut FrameCounts) {
-        self.bytes_in += packet.len() as u64;
-        frames.packet(packet);
     }
 }
 
@@ -192,14 +262,14 @@ mod tests {
         let mut costs = [ClientCost::default(); 100];
         let mut turns = [0; 100];
         for tick in 1_000..1_000 + CLIENT_TURN_TICKS {
-            let clock = TurnClock::new(tick, &clock_ns);
+            let clock = TurnClock::new(tick, &clock_ns, &[]);
             for (slot, cost) in costs.iter_mut().enumerate() {
                 let began = clock.start(slot);
                 clock.stop(began, cost);
             }
             for slot in slots_in_turn(tick, costs.len()) {
                 turns[slot] += 1;
-                assert_eq!(costs[slot].settle().0, 10);
+                assert_eq!(costs[slot].settle((0, 0)).0, 10);
             }
         }
         assert_eq!(turns, [1; 100]);
@@ -207,16 +277,32 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_the_slots_until_another_client_has_it() {
+        let mut bytes = Vec::new();
+        make_room(&mut bytes, 3);
+        let (mut arrived, mut sent) = (FrameCounts::default(), FrameCounts::default());
+        let clock = TurnClock::new(1, &|| 0, &bytes);
+        clock.arrived(2, &[0; 20], &mut arrived);
+        clock.sent(2, &[0; 30], &mut sent);
+        clock.sent_fragment(2, 100, 60, &mut sent);
+        clock.sent(FRESH_SLOTS + 2_048, &[0; 30], &mut sent);
+        assert_eq!([&bytes[1], &bytes[2]].map(SlotBytes::both), [(0, 0), (20, 130)]);
+        clock.begin(2);
+        TurnClock::off(&|| 0).sent(2, &[0; 30], &mut sent);
+        assert_eq!((bytes[2].both(), sent.each().next()), ((0, 0), Some(("header", 3, 12))));
+    }
+
+    #[test]
     fn one_long_turn_makes_no_dear_client_and_bytes_are_those_since_the_last() {
-        let mut cost = ClientCost { turn_ns: 800, bytes_out: 50, ..ClientCost::default() };
+        let mut cost = ClientCost { turn_ns: 800, ..ClientCost::default() };
         assert_eq!(cost.median_ns(), 0);
-        assert_eq!(cost.settle(), (800, 0, 50));
-        (cost.turn_ns, cost.bytes_out) = (400, 75);
-        assert_eq!(cost.settle(), (400, 0, 25));
+        assert_eq!(cost.settle((0, 50)), (800, 0, 50));
+        cost.turn_ns = 400;
+        assert_eq!(cost.settle((7, 75)), (400, 7, 25));
         assert_eq!((cost.median_ns(), cost.max_ns()), (800, 800));
         for turn_ns in [500, 9_000_000, 450, 420, 9_000_000, 410, 430, 440] {
             cost.turn_ns = turn_ns;
-            cost.settle();
+            cost.settle((7, 75));
         }
         assert_eq!((cost.median_ns(), cost.max_ns()), (450, 9_000_000));
     }

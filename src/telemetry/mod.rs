@@ -18,7 +18,9 @@ mod survey;
 mod tick;
 
 pub use book::{Book, Bookkeeper, Facts, RECENT_TICKS_MAX, TickSample};
-pub use client::{Began, CLIENT_TURN_TICKS, ClientCost, ClientMemory, ClientRow, TurnClock};
+pub use client::{
+    Began, CLIENT_TURN_TICKS, ClientCost, ClientMemory, ClientRow, SlotBytes, TurnClock, make_room,
+};
 pub use counters::Counters;
 pub use document::Asked;
 pub use drops::{Part, counters};

@@ -2,19 +2,25 @@
 //!
 //! Work: one slot in [`CLIENT_TURN_TICKS`](super::CLIENT_TURN_TICKS).
 
-use super::client::{ClientMemory, ClientRow, slots_in_turn};
+use super::client::{ClientMemory, ClientRow, SlotBytes, slots_in_turn};
 use crate::session::{Session, Sessions, Stage};
 
 /// Fills `rows` with the clients whose turn it is, by slot; `None` where there is nobody.
-pub fn survey(tick: u64, sessions: &mut Sessions, rows: &mut Vec<(usize, Option<ClientRow>)>) {
+pub fn survey(
+    tick: u64,
+    sessions: &mut Sessions,
+    bytes: &[SlotBytes],
+    rows: &mut Vec<(usize, Option<ClientRow>)>,
+) {
     rows.clear();
     for slot in slots_in_turn(tick, sessions.slots()) {
-        rows.push((slot, sessions.in_slot(slot).map(row)));
+        let both = bytes.get(slot).map_or((0, 0), SlotBytes::both);
+        rows.push((slot, sessions.in_slot(slot).map(|session| row(session, both))));
     }
 }
 
-fn row(session: &mut Session) -> ClientRow {
-    let (turn_ns, bytes_in, bytes_out) = session.cost.settle();
+fn row(session: &mut Session, bytes: (u64, u64)) -> ClientRow {
+    let (turn_ns, bytes_in, bytes_out) = session.cost.settle(bytes);
     let (flow, cost) = (session.link.flow(), &session.cost);
     ClientRow {
         client_id: session.client_id,
@@ -28,8 +34,8 @@ fn row(session: &mut Session) -> ClientRow {
         rate_bytes_s: flow.rate_bytes_s,
         window_bytes: flow.window_bytes,
         in_flight_bytes: session.link.bytes_in_flight() as u64,
-        bytes_in: (cost.bytes_in, bytes_in),
-        bytes_out: (cost.bytes_out, bytes_out),
+        bytes_in: (bytes.0, bytes_in),
+        bytes_out: (bytes.1, bytes_out),
         packets_lost: session.link.stats().packets_lost,
         entities: session.snapshots.newest().map_or(0, |sent| sent.told.len() as u32),
         snapshot_bytes: cost.snapshot_bytes,

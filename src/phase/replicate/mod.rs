@@ -38,7 +38,9 @@ pub fn replicate(
         if session.is_playing() && is_turn(tick, rules, session) && has_news(tick, rules, session, replicas) {
             let bytes = write(tick, rules, session, living, replicas, composer, counters);
             plan.snapshots.extend_from_slice(bytes);
-            session.cost.snapshot_bytes = bytes.len() as u32;
+            if began.is_turn() {
+                session.cost.snapshot_bytes = bytes.len() as u32;
+            }
         }
         turns.stop(began, &mut session.cost);
         let snapshot = start..plan.snapshots.len();
