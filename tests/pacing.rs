@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use common::{Player, config, start, until};
 use ninefold::config::Config;
+use ninefold::telemetry::Asked;
 use ninefold_client::protocol::link::congestion::Mode;
 
 #[test]
@@ -21,11 +22,12 @@ fn a_slow_pace_is_kept_and_spread_over_the_ticks() {
     let bytes = players[0].client.stats().bytes_in - bytes_before;
     let bytes_s = bytes as f64 / began.elapsed().as_secs_f64();
     assert!(bytes_s < 90_000.0, "{bytes_s} bytes a second");
-    let shown = || server.live().lines.lock().unwrap().clone();
-    until("a second has passed", 3, &mut players, |_| !shown().is_empty());
-    let line = shown()[0];
-    assert_eq!((line.client_id, line.flow.rate_bytes_s, line.flow.loss_permille), (1, 60_000, 0));
-    assert!(line.flow.path_rtt.is_some_and(|rtt| rtt.as_ms() < 50), "{line:?}");
+    let shown = || server.state(&Asked::default()).clients.dearest;
+    until("its line is shown", 3, &mut players, |_| shown().iter().any(|client| client.rtt_us.is_some()));
+    let client = &shown()[0];
+    let line = (client.client_id, client.rate_bytes_s, client.loss_permille);
+    assert_eq!(line, (1, 60_000, 0));
+    assert!(client.rtt_us.is_some_and(|us| us < 50_000), "{client:?}");
     players[0].leave();
     assert!(server.live().datagrams_out.load(Relaxed) > 20);
     let summary = server.stop().unwrap();
