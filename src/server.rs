@@ -307,7 +307,7 @@ impl TickThread {
         let (chunk_counters, generate) = (*chunks.counters(), chunks.generate_times().clone());
         let workers_cpu_ns = chunks.into_workshop().stop();
         TickReport {
-            telemetry: self.live.book().telemetry,
+            telemetry: self.book.finish(),
             ticks_skipped,
             counters,
             chunks: chunk_counters,

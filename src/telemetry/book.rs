@@ -9,7 +9,7 @@
 //! of that time are written down with the next one. What no longer fits is counted in [`Book::unrecorded`].
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use ninefold_protocol::time::{Duration, Instant};
 
@@ -209,12 +209,27 @@ impl Bookkeeper {
 
     fn write(&mut self, surveyed: &[(usize, Option<ClientRow>)]) {
         // A reader has it: next tick. Clients whose turn it was have another one soon.
-        let Ok(mut book) = self.live.book.try_lock() else { return };
+        let live = Arc::clone(&self.live);
+        let Ok(mut book) = live.book.try_lock() else { return };
+        self.write_pending(&mut book);
+        surveyed.iter().for_each(|(slot, row)| book.client(*slot, *row));
+    }
+}
+
+impl Bookkeeper {
+    fn write_pending(&mut self, book: &mut Book) {
         book.facts = self.facts;
         book.unrecorded = self.unrecorded;
         self.ticks.drain(..).for_each(|sample| book.tick(&sample));
         self.chunks.drain(..).for_each(|taken| book.chunk(&taken));
-        surveyed.iter().for_each(|(slot, row)| book.client(*slot, *row));
+    }
+
+    /// There will be no more ticks, so this one may wait for a reader: nothing is left out of what it returns.
+    pub fn finish(mut self) -> TickTelemetry {
+        let live = Arc::clone(&self.live);
+        let mut book = live.book.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write_pending(&mut book);
+        book.telemetry.clone()
     }
 }
 
@@ -222,5 +237,47 @@ impl TickSample {
     /// The time of a phase, nanoseconds.
     pub fn phase_ns(&self, phase: Phase) -> u64 {
         self.times.phases_ns[phase as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::{ChunkService, Inline};
+    use crate::config::Config;
+    use crate::game::explore::Explore;
+    use ninefold_world::Plain;
+
+    #[test]
+    fn ticks_of_a_readers_time_are_written_down_later_and_what_does_not_fit_is_counted() {
+        let config = Config::default();
+        let chunks = ChunkService::new(config.chunk_limits(), Inline::new(Arc::new(Plain::new(0))));
+        let tick = Tick::new(config.rules(0), chunks, Box::new(Explore::new(1, 0)));
+        let live = Arc::new(Live::default());
+        let mut keeper = Bookkeeper::new(Arc::clone(&live), 60, Duration::from_ms(16));
+        let mut record = |count: u64| {
+            (0..count)
+                .for_each(|number| keeper.record(TickSample { number, ..TickSample::default() }, 0, &tick));
+        };
+        let told = || {
+            let book = live.book();
+            (book.telemetry.ticks, book.recent.len(), book.unrecorded)
+        };
+        let reader = live.book.lock().unwrap();
+        record(3);
+        drop(reader);
+        assert_eq!(told(), (0, 0, 0));
+        record(1);
+        assert_eq!(told(), (4, 4, 0));
+        let reader = live.book.lock().unwrap();
+        record(PENDING_TICKS_MAX as u64 + 7);
+        drop(reader);
+        record(1);
+        // The one that found the book free had no place to wait either.
+        assert_eq!(told(), (4 + PENDING_TICKS_MAX as u64, 4 + PENDING_TICKS_MAX, 8));
+        let reader = live.book.lock().unwrap();
+        record(2);
+        drop(reader);
+        assert_eq!(keeper.finish().ticks, 6 + PENDING_TICKS_MAX as u64);
     }
 }
