@@ -5,11 +5,11 @@
 //! unread. Datagrams come out to about a millisecond of their time: a poll waits in whole ones; how much later they came
 //! out is kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use mio::net::UdpSocket;
@@ -61,6 +61,8 @@ pub struct Interference {
     pub cut: Arc<AtomicBool>,
     /// Datagrams that are picked out of each client's.
     pub picks: Vec<Pick>,
+    /// The ports of the line's own sockets are put here, for who watches what the kernel drops at them.
+    pub ports: Arc<Mutex<HashSet<u16>>>,
 }
 
 /// The `nth` datagram from a time on.
@@ -120,6 +122,7 @@ impl BoundLine {
         let poll = Poll::new()?;
         poll.registry().register(&mut self.front, FRONT, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), DOORBELL)?);
+        interference.own(self.address);
         let stop = Arc::new(AtomicBool::new(false));
         let relay = Relay {
             front: self.front,
@@ -135,6 +138,12 @@ impl BoundLine {
         let body = move || relay.run(poll, clock, &stopped);
         let thread = std::thread::Builder::new().name("sim-line".into()).spawn(body)?;
         Ok(Line { stop, waker, thread: Some(thread) })
+    }
+}
+
+impl Interference {
+    fn own(&self, address: SocketAddr) {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).insert(address.port());
     }
 }
 
@@ -252,6 +261,7 @@ impl Relay {
         enlarge(&back);
         back.connect(self.server)?;
         registry.register(&mut back, Token(CALLERS_FROM + at), Interest::READABLE)?;
+        self.interference.own(back.local_addr()?);
         let seed = |way: u64| self.seed ^ (2 * at as u64 + way).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let up = Link::new(self.path.up.clone(), seed(0));
         let down = Link::new(self.path.down.clone(), seed(1));

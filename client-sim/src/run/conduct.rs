@@ -14,7 +14,7 @@ use ninefold_client::protocol::time::{Duration, Instant};
 
 use super::audit::{Evidence, SocketDrops, audit, resident_bytes};
 use super::board::{Board, Glimpse, Seconds};
-use super::crew::{Crew, ORDERS_MAX, Shared, Teleport, address_changes};
+use super::crew::{Crew, ORDERS_MAX, Ports, Shared, Teleport, address_changes};
 use super::facts::{self, Meter};
 use super::host::{Change, Host};
 use super::lines::Lines;
@@ -102,7 +102,8 @@ fn prepare(order: &Order, began_unix_s: u64) -> anyhow::Result<Stage> {
         Host::Own(own) => Arc::clone(&own.cut),
         Host::Outer(_) => Arc::new(AtomicBool::new(false)),
     };
-    let lines = Lines::start(scenario, host.place(), &cut, clock, origin)?;
+    let ports = Ports::default();
+    let lines = Lines::start(scenario, host.place(), &cut, &ports, clock, origin)?;
     let (teleports, orders) = sync_channel(ORDERS_MAX);
     let shared = Arc::new(Shared {
         scenario: scenario.clone(),
@@ -114,7 +115,7 @@ fn prepare(order: &Order, began_unix_s: u64) -> anyhow::Result<Stage> {
         place: Mutex::new(host.place()),
         dial: lines.dial.clone(),
         teleports,
-        ports: Mutex::default(),
+        ports,
         unix_s_at_origin: began_unix_s,
         cache_chunks: order.cache_chunks,
         address_changes: address_changes(scenario, origin),

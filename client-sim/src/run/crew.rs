@@ -22,6 +22,9 @@ use crate::swarm::Carrier;
 /// Teleports that may wait for the main thread.
 pub const ORDERS_MAX: usize = 4_096;
 
+/// Ports of the generator's own sockets.
+pub type Ports = Arc<Mutex<HashSet<u16>>>;
+
 /// A player that is to be put elsewhere: its id and the chunk.
 pub type Teleport = (u64, ChunkCoord);
 
@@ -56,7 +59,7 @@ pub struct Shared {
     /// Where teleports are ordered.
     pub teleports: SyncSender<Teleport>,
     /// Ports of the generator's own sockets, for the audit.
-    pub ports: Mutex<HashSet<u16>>,
+    pub ports: Ports,
     /// Seconds since the Unix epoch at the clock's origin.
     pub unix_s_at_origin: u64,
     /// Chunks that each client keeps.

@@ -10,7 +10,7 @@ use ninefold::clock::Monotonic;
 use ninefold_client::protocol::time::{Duration, Instant};
 use ninefold_netem::{Path, Profile, Stats};
 
-use super::crew::Place;
+use super::crew::{Place, Ports};
 use crate::line::{BoundLine, Interference, Line, LineReport, Pick};
 use crate::outcome::LineFacts;
 use crate::scenario::{FaultKind, LineSpec, Scenario, Way, mixed_seed};
@@ -30,6 +30,7 @@ impl Lines {
         scenario: &Scenario,
         place: Place,
         cut: &Arc<AtomicBool>,
+        ports: &Ports,
         clock: Monotonic,
         origin: Instant,
     ) -> anyhow::Result<Lines> {
@@ -49,7 +50,7 @@ impl Lines {
                 let bound = BoundLine::bind().context("no socket for the emulated line")?;
                 lines.dial.insert((group, is_quic), bound.address());
                 let picks = picks(scenario, group, origin);
-                let interference = Interference { cut: Arc::clone(cut), picks };
+                let interference = Interference { cut: Arc::clone(cut), picks, ports: Arc::clone(ports) };
                 let path = path(scenario, group, origin);
                 let seed = mixed_seed(scenario.seed, (1 << 32) + 2 * group as u64 + u64::from(is_quic));
                 let line = bound.serve_with(server, &path, seed, clock, interference);
