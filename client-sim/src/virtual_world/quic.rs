@@ -15,7 +15,7 @@ use ninefold_client::Client;
 use ninefold_client::net::quic::{ID_BYTES, Trust, client_config, tell_end, timeout, transport};
 use ninefold_client::protocol::connection::{ADMITTED_BYTES, CloseReason, ConnectToken, SHOWN_BYTES};
 use ninefold_client::protocol::limits::PACKET_BYTES_MAX;
-use ninefold_client::protocol::time::Instant;
+use ninefold_client::protocol::time::{Duration, Instant};
 use quinn_proto::{
     ClientConfig, Connection, ConnectionHandle, ConnectionId, DatagramEvent, Dir, Endpoint, Event,
     StreamEvent, StreamId, VarInt,
@@ -67,6 +67,9 @@ pub struct QuicEnd {
     /// Bytes of what is shown that were written.
     written: usize,
     admitted: Vec<u8>,
+    /// Silence that ends the session, as its token says, and since when there is silence.
+    silence_max: Option<Duration>,
+    heard_at: Instant,
     buffer: Vec<u8>,
 }
 
@@ -92,13 +95,23 @@ impl QuicEnd {
             stream: None,
             written: 0,
             admitted: Vec::new(),
+            silence_max: timeout(token).map(Duration::from),
+            heard_at: now,
             buffer: Vec::new(),
         }
     }
 
     /// When it is to be woken.
     pub fn next_timeout(&mut self) -> Option<Instant> {
-        self.connection.poll_timeout().map(|at| self.clock.at_or_after(at))
+        let quic = self.connection.poll_timeout().map(|at| self.clock.at_or_after(at));
+        quic.into_iter().chain(self.silent_at()).min()
+    }
+
+    /// When it has been silent for too long, once it is in: QUIC alone would wait for three probe timeouts (RFC 9000
+    /// §10.1), which are long where round trips were.
+    fn silent_at(&self) -> Option<Instant> {
+        let silence_max = self.silence_max.filter(|_| self.admitted.len() >= ADMITTED_BYTES)?;
+        Some(self.heard_at + silence_max)
     }
 
     /// Takes a datagram.
@@ -118,6 +131,10 @@ impl QuicEnd {
         if self.connection.poll_timeout().is_some_and(|at| at <= then) {
             self.connection.handle_timeout(then);
         }
+        if self.silent_at().is_some_and(|at| at <= now) {
+            client.carrier_lost();
+            self.silence_max = None;
+        }
         self.follow(now, client);
     }
 
@@ -125,13 +142,14 @@ impl QuicEnd {
         while let Some(event) = self.connection.poll() {
             match event {
                 Event::Connected => self.stream = self.connection.streams().open(Dir::Bi),
-                Event::Stream(StreamEvent::Readable { .. }) => self.hear_the_answer(client),
+                Event::Stream(StreamEvent::Readable { .. }) => self.hear_the_answer(now, client),
                 Event::ConnectionLost { reason } => tell_end(client, &reason),
                 _ => {}
             }
         }
         self.show();
         while let Some(packet) = self.connection.datagrams().recv() {
+            self.heard_at = now;
             client.handle_packet(now, &packet);
         }
         while let Some(event) = self.connection.poll_endpoint_events() {
@@ -155,7 +173,7 @@ impl QuicEnd {
         }
     }
 
-    fn hear_the_answer(&mut self, client: &mut Client) {
+    fn hear_the_answer(&mut self, now: Instant, client: &mut Client) {
         let Some(stream) = self.stream else { return };
         let mut receive = self.connection.recv_stream(stream);
         let Ok(mut chunks) = receive.read(true) else { return };
@@ -164,6 +182,7 @@ impl QuicEnd {
         }
         let _ = chunks.finalize();
         if self.admitted.len() >= ADMITTED_BYTES {
+            self.heard_at = now;
             client.carrier_is_up();
         }
     }

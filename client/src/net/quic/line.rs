@@ -90,6 +90,7 @@ impl QuicLine {
             server,
             trust: trust.clone(),
             shown: token.shown(),
+            timeout: timeout(token),
             tell,
             shared: Arc::clone(&shared),
         };
@@ -186,6 +187,8 @@ struct Attempt {
     server: SocketAddr,
     trust: Trust,
     shown: [u8; SHOWN_BYTES],
+    /// Silence that ends the session, as its token says.
+    timeout: Option<StdDuration>,
     tell: SyncSender<Told>,
     shared: Arc<Shared>,
 }
@@ -218,9 +221,12 @@ impl Attempt {
             return ConnectionError::LocallyClosed;
         }
         loop {
-            let packet = match connection.read_datagram().await {
-                Ok(packet) => packet,
-                Err(error) => return error,
+            // Where round trips were long, QUIC alone would wait far longer (RFC 9000 §10.1: three probe timeouts).
+            let silence_max = self.timeout.unwrap_or(StdDuration::MAX);
+            let packet = match tokio::time::timeout(silence_max, connection.read_datagram()).await {
+                Ok(Ok(packet)) => packet,
+                Ok(Err(error)) => return error,
+                Err(_) => return ConnectionError::TimedOut,
             };
             match self.tell.try_send(Told::Packet(Clock::now(), packet)) {
                 Ok(()) => {}
