@@ -91,16 +91,17 @@ fn a_tick_that_stalls_and_a_generator_that_panics_show_in_the_servers_table() {
 #[test]
 fn an_outage_of_one_groups_lines_is_felt_by_that_group_alone() {
     let groups = group("cut", 4, "behaviour = \"walk\"") + &group("others", 4, "behaviour = \"walk\"");
-    let fault = "[[fault]]\nat_s = 3\nkind = \"outage\"\ngroup = \"cut\"\nseconds = 1.5\n\
+    let fault = "[[fault]]\nat_s = 3\nkind = \"outage\"\ngroup = \"cut\"\nseconds = 2.5\n\
                  [[fault]]\nat_s = 6\nkind = \"address-change\"\ngroup = \"others\"\n";
     let outcome = run(&groups, 8, fault);
     let worst = |name: &str| {
         let group = outcome.groups.iter().find(|g| g.name == name).unwrap();
         group.spreads["input_state"].quantile("max").unwrap()
     };
-    assert!(worst("cut") >= 1_400_000.0, "{outcome}");
+    // Half a second is for a machine that is busy with other things.
+    assert!(worst("cut") >= 2_000_000.0, "{outcome}");
     // A change of address costs a round trip or two, and nobody its session.
-    assert!(worst("others") < 1_400_000.0, "{outcome}");
+    assert!(worst("others") < 2_000_000.0, "{outcome}");
     assert_eq!(outcome.figure("clients_lost"), Some(0.0), "{outcome}");
     assert!(outcome.lines.iter().any(|line| line.group == "cut" && line.down[4] > 0), "{:?}", outcome.lines);
 }

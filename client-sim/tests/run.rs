@@ -80,8 +80,13 @@ fn smoke_runs_in_full_and_all_that_the_machine_cannot_spoil_holds() {
     let text = String::from_utf8(output.stdout).unwrap();
     let outcome = Outcome::load(&place.0).unwrap();
     assert_eq!(output.status.code(), Some(outcome.verdict.exit_code().into()), "{text}");
-    // On a machine that is busy with other tests the audit may say so; if it does not, the run has to pass.
-    assert_eq!(outcome.audit.ok, outcome.verdict == Verdict::Passed, "{text}");
+    // On a machine that is busy with other tests the audit may say so, or the server in the same process may be late.
+    let can_be_spoilt = |name: &str| name == "input_state_p99";
+    for judged in outcome.objectives.iter().filter(|judged| !can_be_spoilt(&judged.name)) {
+        assert!(judged.met, "{}: {text}", judged.objective);
+    }
+    let met = outcome.objectives.iter().all(|judged| judged.met);
+    assert_eq!(outcome.verdict == Verdict::Passed, outcome.audit.ok && met, "{text}");
     for name in ["chunks_wrong", "clients_lost", "joins_failed"] {
         assert_eq!(outcome.figure(name), Some(0.0), "{name}: {text}");
     }
@@ -91,7 +96,7 @@ fn smoke_runs_in_full_and_all_that_the_machine_cannot_spoil_holds() {
     assert!(outcome.figure("input_state_p50").unwrap() > 0.0 && outcome.figure("edge_p1").unwrap() > 0.0);
     assert!(outcome.server.unwrap().ticks > 300 && outcome.lines.len() == 2);
     let last = text.trim_end().lines().last().unwrap();
-    assert!(last.starts_with("PASSED") || last.starts_with("INVALID"), "{last}");
+    assert!(["PASSED", "MISSED", "INVALID"].iter().any(|word| last.starts_with(word)), "{last}");
 }
 
 #[test]
