@@ -39,6 +39,8 @@ pub struct InputBuffer {
     next: u32,
     /// All up to this one are due in the coming tick.
     due: u32,
+    /// Ticks that passed while nothing came and that are not made up for.
+    forgone: u32,
     /// The last one that was taken.
     last: PlayerInput,
     lead: LeadWindow,
@@ -75,6 +77,7 @@ impl Default for InputBuffer {
             waiting: [None; INPUTS_WAITING_MAX as usize],
             next: 0,
             due: 0,
+            forgone: 0,
             last: PlayerInput::default(),
             lead: LeadWindow::default(),
             flood: 0,
@@ -97,14 +100,16 @@ impl InputBuffer {
             // What was wanted while there was nobody to want it is over.
             let newest = inputs.newest.max(self.next);
             self.waiting = [None; INPUTS_WAITING_MAX as usize];
-            (self.next, self.due, self.restarts) = (newest, newest, false);
+            (self.next, self.due, self.forgone, self.restarts) = (newest, newest, 0, false);
         } else if first > self.next && self.slot(self.next).is_none() {
             // On with the newest, and those before it that may still be caught up with.
             let late = self.due.saturating_sub(self.next).min(CATCH_UP_TICKS_MAX);
             let next = first.max(inputs.newest.saturating_sub(late));
             offered.skipped = next - self.next;
             self.waiting = [None; INPUTS_WAITING_MAX as usize];
-            (self.next, self.due) = (next, next + late);
+            (self.next, self.due, self.forgone) = (next, next + late, 0);
+        } else {
+            offered.skipped = self.catch_up(inputs.newest);
         }
         for (number, input) in inputs.iter().filter(|(number, _)| *number >= self.next) {
             if number - self.next >= INPUTS_WAITING_MAX {
@@ -123,6 +128,20 @@ impl InputBuffer {
         }
         offered.flood = offered.ahead > 0 && self.too_many();
         offered
+    }
+
+    /// After a silence a carrier that queues brings all that was said in it: frame after frame, each a tick newer. What
+    /// the silence lasted for is due, but for what may still be caught up with. Tells how many are left out.
+    fn catch_up(&mut self, newest: u32) -> u32 {
+        let passed = newest.saturating_sub(self.due).min(self.forgone);
+        (self.due, self.forgone) = (self.due + passed, self.forgone - passed);
+        let next = self.next.max(self.due.saturating_sub(CATCH_UP_TICKS_MAX));
+        let skipped = next - self.next;
+        for number in self.next..next.min(self.next + INPUTS_WAITING_MAX) {
+            self.waiting[(number % INPUTS_WAITING_MAX) as usize] = None;
+        }
+        self.next = next;
+        skipped
     }
 
     /// The player was out of the world for a while, and its inputs with it: it goes on with the newest.
@@ -156,7 +175,9 @@ impl InputBuffer {
             self.last = input;
             self.next += 1;
         }
-        self.due = (self.due + 1).min(self.next.saturating_add(CATCH_UP_TICKS_MAX));
+        let most = self.next.saturating_add(CATCH_UP_TICKS_MAX);
+        self.forgone = self.forgone.saturating_add((self.due + 1).saturating_sub(most));
+        self.due = (self.due + 1).min(most);
         self.lead.tick();
         taken
     }
@@ -244,6 +265,29 @@ mod tests {
         assert_eq!(ticks.offer(5_000, 1, 3).fresh, 2);
         assert_eq!(ticks.offer(4_000, 1, 3), Offered::default());
         assert_eq!((ticks.tick(), ticks.tick(), ticks.tick()), (vec![2], vec![3], vec![]));
+    }
+
+    #[test]
+    fn what_a_silence_held_back_is_no_flood_when_it_comes_at_once() {
+        let mut ticks = Ticks::new();
+        ticks.offer(5_000, 1, 1);
+        assert_eq!(ticks.tick(), [1]);
+        // Two seconds of nothing; then a carrier that kept them brings all frames of that time, each with the last 32 inputs.
+        (0..120).for_each(|_| assert!(ticks.tick().is_empty()));
+        let offered: Vec<_> = (2..=121_u32)
+            .map(|newest| ticks.offer(5_000, newest.saturating_sub(31).max(2), newest))
+            .collect();
+        assert!(offered.iter().all(|o| !o.flood && o.ahead == 0));
+        assert_eq!(offered.iter().map(|o| o.skipped).sum::<u32>(), 121 - 16 - 2);
+        let taken: Vec<_> = (0..3).flat_map(|_| ticks.tick()).collect();
+        assert_eq!(taken, [105, 106, 107, 108, 109, 110]);
+        // It is on time again: nothing is left to make up for, and no more are taken than ticks have passed.
+        for newest in 122..=182 {
+            let offered = ticks.offer(5_000, newest - 31, newest);
+            assert_eq!((offered.fresh, offered.skipped, offered.flood), (1, 0, false));
+            ticks.tick();
+        }
+        assert_eq!(ticks.buffer.last_taken(), 182);
     }
 
     #[test]
