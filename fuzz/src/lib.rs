@@ -9,7 +9,7 @@
 //! A target is a function of bytes that panics where something does not hold. As a plain test it gets its
 //! corpus, and a fixed number of changed and random inputs that follow from a constant seed, so that it
 //! says the same on every machine. With the feature `long` it runs for a time instead, from a fresh seed.
-//! Under `cargo bolero` the same targets run with libFuzzer or AFL, led by coverage. docs/fuzzing.md tells how.
+//! docs/fuzzing.md tells more, also of what an engine that is led by coverage would add.
 #![forbid(unsafe_code)]
 
 mod change;
