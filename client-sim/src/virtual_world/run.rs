@@ -20,24 +20,6 @@ pub struct Manner {
     pub unchecked: bool,
 }
 
-/// What is told while a world runs.
-pub trait Witness {
-    /// A virtual second is over.
-    fn second(&mut self, second: u64, digest: &Digest);
-
-    /// The server has had a tick.
-    fn tick(&mut self, world: &World);
-}
-
-/// Nobody listens.
-pub struct Nobody;
-
-impl Witness for Nobody {
-    fn second(&mut self, _: u64, _: &Digest) {}
-
-    fn tick(&mut self, _: &World) {}
-}
-
 /// How it ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -138,6 +120,24 @@ impl fmt::Display for Figures {
             ns => write!(f, "\na tick cost {:.0} us in the mean", ns as f64 / 1e3 / ticks.max(1) as f64),
         }
     }
+}
+
+/// What is told while a world runs.
+pub trait Witness {
+    /// A virtual second is over.
+    fn second(&mut self, second: u64, digest: &Digest);
+
+    /// The server has had a tick.
+    fn tick(&mut self, world: &World);
+}
+
+/// Nobody listens.
+pub struct Nobody;
+
+impl Witness for Nobody {
+    fn second(&mut self, _: u64, _: &Digest) {}
+
+    fn tick(&mut self, _: &World) {}
 }
 
 /// Runs a world to its end, or to the first thing that must not be.
