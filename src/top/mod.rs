@@ -5,7 +5,7 @@
 //!   server's /state                                                                keys, View, draw
 //! ```
 //!
-//! [`view`] holds what one picture shows, [`draw`] makes the picture of it, [`watch`] asks the server. The picture goes on
+//! `view` holds what one picture shows, `draw` makes the picture of it, `watch` asks the server. The picture goes on
 //! when the server does not answer, and says so.
 
 mod draw;

@@ -1,6 +1,6 @@
 //! How many clients a server takes: the most with which a scenario's objectives are met.
 //!
-//! [`Search`] decides what to try and runs nothing; [`find`] runs it; [`Capacity`] is what is written.
+//! [`Search`] decides what to try and runs nothing; `find` runs it; [`Capacity`] is what is written.
 
 mod command;
 mod file;

@@ -1,7 +1,7 @@
 //! A scenario file as the course of a virtual world.
 //!
 //! The stages say when clients come and go, as they do on sockets. When they are over everything is made well, and has so
-//! long to complete as [`HEAL`] says.
+//! long to complete as `HEAL` says.
 
 use ninefold::carrier::Carrier;
 use ninefold_netem::Path;

@@ -1,7 +1,7 @@
 //! A run to look at while it goes: stage and progress, clients, charts of the last minutes, what the generator's audit says,
 //! and the objectives as they stand.
 //!
-//! [`Scene`] is what is shown, taken from a [`Glimpse`]; [`draw`] puts it into any terminal's buffer; [`Watch`] owns the real
+//! [`Scene`] is what is shown, taken from a [`Glimpse`]; `draw` puts it into any terminal's buffer; [`Watch`] owns the real
 //! one, which it gives back on every way out: at the end, on a panic, and on Ctrl-C, which is a key here and asks the
 //! run to end.
 
