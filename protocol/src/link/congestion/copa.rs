@@ -20,8 +20,8 @@
 //! - Copa takes a queue that is never empty for somebody else's and then competes: its target grows, and shrinks on
 //!   loss. Jitter and slow lines look the same, so the window is first closed to what the path holds without a
 //!   queue: if the queue goes as far as ours should, it was ours. That also shows every flow the empty path.
-//! - Loss alone acts only above 10 %, and on a short burst only down to the first window: a line that loses as much
-//!   whatever is sent would close it for nothing. Loss with a full queue acts always.
+//! - Loss alone acts only above 10 %, and on a short burst only down to a chunk: a line that loses as much whatever
+//!   is sent would close the window for nothing. Loss with a full queue acts always.
 
 use super::controller::{AckSample, Controller, LossSample};
 use super::filter::{Recent, RoundsMax, WindowedMin};
@@ -37,6 +37,9 @@ const PACKET: u64 = PACKET_BYTES_MAX as u64;
 pub const INITIAL_WINDOW_BYTES: u64 = 40 * PACKET;
 /// The first window's pace: a chunk of 32 KiB in two ticks, and no more than 40 ms of queue on a line of 5 Mbit/s.
 const INITIAL_RATE_BYTES_S: u64 = 1_100_000;
+/// Loss without a queue does not close the window of a short burst further: a chunk of 32 KiB, two thirds as much parity
+/// and what it repeats.
+const BURST_WINDOW_BYTES: u64 = 64 * PACKET;
 /// The window never closes further.
 const WINDOW_MIN_BYTES: u64 = 4 * PACKET;
 /// Packets of its own that a flow keeps in the queue: Copa's 1/delta.
@@ -409,7 +412,7 @@ impl Copa {
         if self.loss.exceeds(LOSS_MAX_PERMILLE) {
             self.loss = LossMeter::default();
             if is_burst && queue_us < LOSS_QUEUE_MIN.as_us() {
-                self.window = (self.window * 7 / 10).max(INITIAL_WINDOW_BYTES.min(self.window));
+                self.window = (self.window * 7 / 10).max(BURST_WINDOW_BYTES.min(self.window));
                 self.answered_until = ack.now;
                 return;
             }
