@@ -57,7 +57,7 @@ fn an_operators_certificate_is_what_clients_see() {
         let trust = Trust::Authorities { name: name.to_owned(), roots: roots.clone() };
         let shown = token(&server, &config, 1).shown();
         RUNTIME.block_on(async {
-            let endpoint = quic::endpoint(address, &trust, 1 << 20).unwrap();
+            let endpoint = quic::endpoint(address, &trust, 1 << 20, None).unwrap();
             quic::connect(&endpoint, address, &trust, &shown).await
         })
     };

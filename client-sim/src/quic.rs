@@ -43,7 +43,8 @@ async fn all(shared: &Rc<Shared>) -> io::Result<()> {
     let began = part.clock.now();
     let (mut tasks, mut endpoints) = (JoinSet::new(), Vec::new());
     for clients in part.indices.chunks(CLIENTS_PER_ENDPOINT) {
-        let endpoint = quic::endpoint(server, &trust, RECEIVE_BUFFER_BYTES)?;
+        let timeout = part.plan.tokens.first().and_then(quic::timeout);
+        let endpoint = quic::endpoint(server, &trust, RECEIVE_BUFFER_BYTES, timeout)?;
         for &index in clients {
             let start = part.start(began, index);
             let (shared, endpoint, trust) = (Rc::clone(shared), endpoint.clone(), trust.clone());

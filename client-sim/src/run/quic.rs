@@ -16,6 +16,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::timeout;
 
 use super::crew::{Crew, Log, Shared, WAIT_MAX};
+use super::mint::TIMEOUT_S;
 use crate::behaviour::Command;
 use crate::player::{Counts, End, Gauge, REJOIN_AFTER, Seat, Tally};
 use crate::scenario::FaultKind;
@@ -310,7 +311,8 @@ impl Desk {
         if let (Some(endpoint), false) = (&*shared, is_own) {
             return Ok(endpoint.clone());
         }
-        let endpoint = quic::endpoint(dial, trust, RECEIVE_BUFFER_BYTES)?;
+        let timeout = u64::try_from(TIMEOUT_S).ok().map(std::time::Duration::from_secs);
+        let endpoint = quic::endpoint(dial, trust, RECEIVE_BUFFER_BYTES, timeout)?;
         self.shared.own_port(endpoint.local_addr());
         if !is_own {
             *shared = Some(endpoint.clone());

@@ -14,7 +14,7 @@ use quinn::{Connection, ConnectionError, Endpoint};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
 
-use super::{Trust, client_config, connect, endpoint, leave, timeout, transport};
+use super::{Trust, connect, endpoint, leave, timeout};
 use crate::net::socket::any_port;
 
 /// Packets that may wait for the game's next frame; beyond it they are dropped and counted, and the link
@@ -78,10 +78,7 @@ impl QuicLine {
     pub fn open(server: SocketAddr, trust: &Trust, token: &ConnectToken) -> io::Result<QuicLine> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let entered = runtime.enter();
-        let mut endpoint = endpoint(server, trust, RECEIVE_BUFFER_BYTES)?;
-        let mut config = client_config(trust)?;
-        config.transport_config(Arc::new(transport(timeout(token))));
-        endpoint.set_default_client_config(config);
+        let endpoint = endpoint(server, trust, RECEIVE_BUFFER_BYTES, timeout(token))?;
         drop(entered);
         let (tell, heard) = sync_channel(HEARD_MAX);
         let shared = Arc::new(Shared::default());

@@ -40,12 +40,18 @@ const INITIAL_RTT: StdDuration = StdDuration::from_millis(150);
 const KEEP_ALIVE: StdDuration = StdDuration::from_secs(1);
 
 /// A socket on any port with a client's TLS behind it; it asks the kernel for a receive buffer of
-/// `receive_buffer_bytes`. Call it inside a tokio runtime.
-pub fn endpoint(server: SocketAddr, trust: &Trust, receive_buffer_bytes: usize) -> io::Result<Endpoint> {
+/// `receive_buffer_bytes`. Silence of `timeout` ends a session, see [`transport`]. Call it inside a tokio runtime.
+pub fn endpoint(
+    server: SocketAddr,
+    trust: &Trust,
+    receive_buffer_bytes: usize,
+    timeout: Option<StdDuration>,
+) -> io::Result<Endpoint> {
     let socket = std::net::UdpSocket::bind(any_port(server))?;
     // Less than asked for is no error: what the kernel then drops is sent again and counted.
     let _ = SockRef::from(&socket).set_recv_buffer_size(receive_buffer_bytes);
-    let client = client_config(trust)?;
+    let mut client = client_config(trust)?;
+    client.transport_config(Arc::new(transport(timeout)));
     let mut config = EndpointConfig::default();
     config.cid_generator(|| Box::new(RandomConnectionIdGenerator::new(ID_BYTES)));
     let mut endpoint = Endpoint::new(config, None, socket, Arc::new(TokioRuntime))?;
