@@ -107,7 +107,8 @@ impl InputBuffer {
             let next = first.max(inputs.newest.saturating_sub(late));
             offered.skipped = next - self.next;
             self.waiting = [None; INPUTS_WAITING_MAX as usize];
-            (self.next, self.due, self.forgone) = (next, next + late, 0);
+            let passed = (next + late).saturating_sub(self.due);
+            (self.next, self.due, self.forgone) = (next, next + late, self.forgone.saturating_sub(passed));
         } else {
             offered.skipped = self.catch_up(inputs.newest);
         }
@@ -285,6 +286,21 @@ mod tests {
         for newest in 122..=182 {
             let offered = ticks.offer(5_000, newest - 31, newest);
             assert_eq!((offered.fresh, offered.skipped, offered.flood), (1, 0, false));
+            ticks.tick();
+        }
+        assert_eq!(ticks.buffer.last_taken(), 182);
+    }
+
+    #[test]
+    fn nor_is_it_a_flood_where_the_first_of_it_was_lost() {
+        let mut ticks = Ticks::new();
+        ticks.offer(5_000, 1, 1);
+        ticks.tick();
+        (0..120).for_each(|_| assert!(ticks.tick().is_empty()));
+        let offered: Vec<_> = (41..=121_u32).map(|newest| ticks.offer(5_000, newest - 31, newest)).collect();
+        assert!(offered.iter().all(|o| !o.flood && o.ahead == 0), "{offered:?}");
+        for newest in 122..=182 {
+            ticks.offer(5_000, newest - 31, newest);
             ticks.tick();
         }
         assert_eq!(ticks.buffer.last_taken(), 182);
