@@ -5,26 +5,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ninefold::clock::Monotonic;
 use ninefold::config::Config;
 use ninefold::server::{Server, unix_s};
 use ninefold::summary::Summary;
 use ninefold::telemetry::Phase;
-use ninefold_client::protocol::connection::{ConnectToken, DEVELOPMENT_KEY, Extensions, TokenParams};
+use ninefold_client::protocol::connection::ConnectToken;
 use ninefold_client::protocol::time::Duration;
 use ninefold_netem::Path;
 
 use crate::capture::Capture;
 use crate::line::{BoundLine, Line};
 use crate::report::Report;
+use crate::run::mint::{Minter, Tokens};
 use crate::swarm::{Carrier, Figures, Swarm, SwarmPlan};
 
-/// Seconds that a token can be used.
-const TOKEN_LIFETIME_S: u64 = 300;
-/// Silence after which a session of the demo ends, seconds.
-const TIMEOUT_S: i32 = 5;
 /// Clients that start in a second.
 const CLIENTS_PER_SECOND: u64 = 200;
 /// How often the progress is drawn.
@@ -146,33 +143,9 @@ impl Demo {
     }
 
     fn tokens(&self, config: &Config, server: SocketAddr) -> anyhow::Result<Vec<ConnectToken>> {
-        let now = unix_s();
-        let random = |_| {
-            let mut bytes = [0; 88];
-            getrandom::fill(&mut bytes).map(|()| bytes)
-        };
-        let mint = |(client_id, random): (u64, [u8; 88])| {
-            let params = TokenParams {
-                protocol_id: config.protocol_id,
-                client_id,
-                create_unix_s: now,
-                expire_unix_s: now + TOKEN_LIFETIME_S,
-                timeout_s: TIMEOUT_S,
-                server_addresses: vec![server],
-                user_data: [0; 256],
-            };
-            let (nonce, keys) = random.split_first_chunk::<24>().expect("24 of 88 bytes");
-            let (up, down) = keys.split_first_chunk::<32>().expect("32 of 64 bytes");
-            let down = down.first_chunk::<32>().expect("the other 32");
-            ConnectToken::mint_extended(&params, Extensions::ALL, &DEVELOPMENT_KEY, *nonce, *up, *down)
-                .map_err(anyhow::Error::from)
-        };
-        (0..self.clients as u64)
-            .map(|id| {
-                let bytes = random(id).map_err(|e| anyhow!("no random numbers: {e}"))?;
-                mint((id, bytes))
-            })
-            .collect()
+        let minter = Minter::new(Tokens::Development, config.protocol_id, 0);
+        let mint = |client_id| minter.token(client_id, server, server, unix_s());
+        Ok((0..self.clients as u64).map(mint).collect::<Result<_, _>>()?)
     }
 
     /// Waits until the time is over, drawing the progress.

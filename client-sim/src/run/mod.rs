@@ -18,7 +18,7 @@ mod crew;
 mod facts;
 mod host;
 mod lines;
-mod mint;
+pub(crate) mod mint;
 mod order;
 mod quic;
 mod sabotage;
