@@ -3,15 +3,14 @@
 use ninefold_protocol::snapshot::SnapshotEntity;
 use ninefold_protocol::time::Instant;
 use ninefold_world::Position;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::EntityView;
 
-/// Samples that are kept: the longest delay at 120 ticks a second.
-const SAMPLES_MAX: usize = 32;
-/// So many stand in the track itself, one behind the other: where many clients share a cache, each is waited for. What is
-/// past is let go of when they are full.
-const SAMPLES_INLINE: usize = 8;
+/// Samples that are kept besides the newest: the longest delay at 120 ticks a second.
+const PAST_SAMPLES_MAX: usize = 31;
+/// So many of them stand in the track itself. What is no longer needed is let go of when they are full.
+const PAST_SAMPLES_INLINE: usize = 7;
 /// An entity of which nothing new is heard goes on as it moved, ever slower, and never further than it would have
 /// come in so many seconds: it may have turned.
 pub(crate) const EXTRAPOLATED_S_MAX: f64 = 0.025;
@@ -61,8 +60,10 @@ pub(super) struct Track {
     behind_s: f64,
     /// Since when both shrink.
     since: Instant,
-    /// Oldest first, never empty.
-    samples: SmallVec<[Sample; SAMPLES_INLINE]>,
+    /// The newest sample stands apart: where many clients share a cache, little else of a track is looked at in a tick.
+    newest: Sample,
+    /// Those before it, oldest first.
+    past: SmallVec<[Sample; PAST_SAMPLES_INLINE]>,
 }
 
 /// How fast things go, and the moment that is shown.
@@ -190,12 +191,9 @@ impl Track {
             offset_s: CORRECTION_S_MIN,
             behind_s: 0.0,
             since: now,
-            samples: smallvec![Sample::new(tick, entity)],
+            newest: Sample::new(tick, entity),
+            past: SmallVec::new(),
         }
-    }
-
-    fn last(&self) -> &Sample {
-        self.samples.last().expect("a track has a sample")
     }
 
     /// Whether it moved when it was last told of.
@@ -209,8 +207,8 @@ impl Track {
         let Pace { shown, hz, .. } = *pace;
         let mut sample = Sample::new(tick, entity);
         self.told = tick;
-        pace.limit(self.last(), &mut sample);
-        let last_tick = self.last().tick as f64;
+        pace.limit(&self.newest, &mut sample);
+        let last_tick = self.newest.tick as f64;
         let guessed = if self.moves { (shown - last_tick).max(0.0) } else { 0.0 };
         let at = self.moment(now, shown, hz);
         let went_on = (at > last_tick).then(|| (self.reached(at, hz), self.place(now, shown, hz)));
@@ -223,35 +221,34 @@ impl Track {
 
     /// How far along its way it is shown at a moment after its last sample, as if it had not gone on ever slower.
     fn reached(&self, at: f64, hz: f64) -> f64 {
-        let last_tick = self.last().tick as f64;
-        if self.moves { last_tick + self.last().goes_on((at - last_tick) / hz) * hz } else { at }
+        let last_tick = self.newest.tick as f64;
+        if self.moves { last_tick + self.newest.goes_on((at - last_tick) / hz) * hz } else { at }
     }
 
     /// Adds a sample while it is shown at the tick `at`; tells until when it stood, where it has just begun to move.
     fn add(&mut self, pace: &Pace, at: f64, sample: Sample) -> Option<i64> {
         // Who stands is one long sample.
-        if let [.., before, last] = &mut self.samples[..] {
-            let stands = |s: &Sample| Sample { tick: sample.tick, ..*s } == sample;
-            if !self.moves && stands(last) && stands(before) {
-                last.tick = sample.tick;
-                return None;
-            }
+        let stands = |s: &Sample| Sample { tick: sample.tick, ..*s } == sample;
+        if !self.moves && stands(&self.newest) && self.past.last().is_some_and(stands) {
+            self.newest.tick = sample.tick;
+            return None;
         }
         self.let_go_of_what_is_past(at);
         let departed = self.depart(pace, &sample);
-        self.moves = is_moving(&sample, Some(self.last()));
-        self.samples.push(sample);
+        let last = std::mem::replace(&mut self.newest, sample);
+        self.past.push(last);
+        self.moves = is_moving(&sample, Some(&last));
         departed
     }
 
     /// Makes room for two samples, as far as what is shown at the tick `at` and later does not need them.
     fn let_go_of_what_is_past(&mut self, at: f64) {
-        if self.samples.len() + 2 <= SAMPLES_INLINE {
+        if self.past.len() + 2 <= PAST_SAMPLES_INLINE {
             return;
         }
-        let past = self.samples.partition_point(|s| s.tick as f64 <= at).saturating_sub(1);
-        let too_many = (self.samples.len() + 2).saturating_sub(SAMPLES_MAX);
-        self.samples.drain(..past.max(too_many).min(self.samples.len() - 2));
+        let past = self.past.partition_point(|s| s.tick as f64 <= at).saturating_sub(1);
+        let too_many = (self.past.len() + 2).saturating_sub(PAST_SAMPLES_MAX);
+        self.past.drain(..past.max(too_many));
     }
 
     /// It is shown at `before`, where it was at the tick `reached` or near there, and goes on from there: on the way
@@ -279,7 +276,7 @@ impl Track {
     /// While nothing moves, snapshots are rare. Who then begins to walk stood until shortly before:
     /// tells until when.
     fn depart(&mut self, pace: &Pace, next: &Sample) -> Option<i64> {
-        let last = *self.last();
+        let last = self.newest;
         if self.moves || next.is_where(&last) {
             return None;
         }
@@ -289,16 +286,18 @@ impl Track {
         let ticks = (way * pace.hz / speed).ceil().max(1.0) as i64;
         let until = (next.tick - ticks).max(last.tick);
         if until > last.tick {
-            self.samples.push(Sample { tick: until, velocity: [0.0; 3], ..last });
+            self.past.push(last);
+            self.newest = Sample { tick: until, velocity: [0.0; 3], ..last };
         }
         Some(until)
     }
 
     /// The samples before and after what is shown; the same one twice at the ends.
     fn around(&self, shown: f64) -> (&Sample, &Sample) {
-        let after = self.samples.partition_point(|s| (s.tick as f64) <= shown);
-        let at = |index: usize| &self.samples[index.min(self.samples.len() - 1)];
-        (at(after.saturating_sub(1)), at(after))
+        let after = self.past.partition_point(|s| (s.tick as f64) <= shown);
+        let is_past_all = after == self.past.len() && (self.newest.tick as f64) <= shown;
+        let at = |index: usize| self.past.get(index).unwrap_or(&self.newest);
+        (at((after + usize::from(is_past_all)).saturating_sub(1)), at(after))
     }
 
     fn place(&self, now: Instant, shown: f64, hz: f64) -> [f64; 3] {
@@ -306,8 +305,8 @@ impl Track {
         let left = (1.0 - passed_s / self.offset_s).max(0.0);
         let at = self.moment(now, shown, hz);
         let mut place = between(self.around(at), at, hz);
-        if at > self.last().tick as f64 && !self.moves {
-            place = self.last().place();
+        if at > self.newest.tick as f64 && !self.moves {
+            place = self.newest.place();
         }
         std::array::from_fn(|i| place[i] + self.offset[i] * left)
     }
