@@ -147,7 +147,7 @@ impl Client {
 
     /// Whether the player can play: it is in the world and the chunk it stands in is here.
     pub fn is_playable(&self) -> bool {
-        self.predicted().is_some() && self.ring.active().is_some_and(|c| self.cache.peek(c).is_some())
+        self.predicted().is_some() && self.ring.active().is_some_and(|active| !self.ring.wants(active))
     }
 
     /// The counts.

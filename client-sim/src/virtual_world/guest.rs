@@ -146,9 +146,8 @@ impl Guest {
         Instant::from_us(now_us + self.clock_ahead_us)
     }
 
-    /// When it is to be woken.
+    /// When something comes to it, or it has something to do.
     pub fn next_us(&mut self) -> u64 {
-        let lines = [self.up.next_due_us(), self.down.next_due_us()].into_iter().flatten().min();
         let own = match &self.client {
             None => self.comes_us,
             Some(client) => {
@@ -158,7 +157,7 @@ impl Guest {
                 timer.saturating_sub(self.clock_ahead_us).min(self.leaves_us)
             }
         };
-        lines.map_or(own, |due_us| due_us.min(own))
+        self.down.next_due_us().map_or(own, |due_us| due_us.min(own))
     }
 
     /// It begins a session.
