@@ -43,7 +43,7 @@ Exit codes:
   1   the run could not be carried through: the server in this process died, or the machine refused
       sockets or threads
 
-Objectives are `figure op value`, with <, <=, >, >=, == or != and a unit (us, ms, s; %; B, kB, MB; B/s, kB/s, MB/s).
+Objectives are `figure op value`, with <, <=, >, >=, == or != and a unit (us, ms, s; %; B, kB, MB; kB/s, MB/s; kB/h, MB/h).
 `ninefold-sim figures` lists the figures. docs/load-testing.md explains all of it.";
 
 #[derive(Subcommand)]
