@@ -153,6 +153,11 @@ impl Replicas {
         self.replicas.get(index as usize).filter(|replica| replica.seen_in != 0)
     }
 
+    /// Indices that are in use or were: all are below this.
+    pub fn indices(&self) -> usize {
+        self.replicas.len()
+    }
+
     /// All replicas, by index.
     pub fn iter(&self) -> impl Iterator<Item = &Replica> {
         self.replicas.iter().filter(|replica| replica.seen_in != 0)

@@ -143,8 +143,6 @@ impl Server {
     ) -> Result<Server, StartError> {
         let clock = Monotonic::start();
         tracy::start();
-        // No tick shall pay for the code's tables.
-        warm_up_parity();
         let unix_s_at_origin = unix_s();
         let private_key = private_key(config)?;
         let bound = BoundUdp::bind(config.listen, config.socket_buffer_bytes as usize)
@@ -284,6 +282,8 @@ struct TickThread {
 
 impl TickThread {
     fn run(mut self, clock: Monotonic, stop: &AtomicBool) -> TickReport {
+        // No tick shall pay for the code's tables, nor who waits for the server to listen.
+        warm_up_parity();
         let mut deadlines = TickClock::new(clock.now(), self.rules.tick_rate_hz, self.catch_up_ticks_max);
         let mut client_ticks = 0;
         while !stop.load(Ordering::Relaxed) && !self.end.departures.is_abandoned() {

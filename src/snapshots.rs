@@ -47,7 +47,6 @@ pub struct Sent {
     pub open_doors: [u32; 9],
     /// The entities that it knows with it, by index, ascending.
     pub told: Vec<Told>,
-    acked: bool,
 }
 
 /// The snapshots of one client.
@@ -55,6 +54,8 @@ pub struct Sent {
 pub struct SentSnapshots {
     /// The oldest first; at most one for each tick that counts.
     sent: VecDeque<Sent>,
+    /// The tick of the newest one that was acknowledged, kept or not; 0 before the first.
+    acked: u64,
 }
 
 /// Lists that nobody uses, kept for their memory and shared by all clients.
@@ -81,16 +82,16 @@ impl Lists {
 impl SentSnapshots {
     /// Forgets those that are too old to lead from, and those before the newest acknowledged one.
     pub fn trim(&mut self, now: u64, lists: &mut Lists) {
-        let baseline = self.sent.iter().rposition(|sent| sent.acked).unwrap_or(0);
-        let is_old = |sent: &Sent| now - sent.tick > u64::from(BASELINE_TICKS_MAX);
-        let old = self.sent.iter().take_while(|sent| is_old(sent)).count();
-        self.sent.drain(..baseline.max(old)).for_each(|sent| lists.give_back(sent.told));
+        let is_over = |sent: &Sent| sent.tick < self.acked || now - sent.tick > u64::from(BASELINE_TICKS_MAX);
+        while let Some(over) = self.sent.pop_front_if(|sent| is_over(sent)) {
+            lists.give_back(over.told);
+        }
     }
 
     /// The newest one that the client has acknowledged, if it is not too old to lead from. After
     /// [`SentSnapshots::trim`].
     pub fn baseline(&self) -> Option<&Sent> {
-        self.sent.front().filter(|sent| sent.acked)
+        self.sent.front().filter(|sent| sent.tick == self.acked)
     }
 
     /// The newest one that was sent.
@@ -101,15 +102,13 @@ impl SentSnapshots {
     /// One more was sent.
     pub fn push(&mut self, tick: u64, own: OwnState, open_doors: [u32; 9], told: Vec<Told>) {
         debug_assert!(self.sent.back().is_none_or(|sent| sent.tick < tick), "one a tick");
-        self.sent.push_back(Sent { tick, own, open_doors, told, acked: false });
+        self.sent.push_back(Sent { tick, own, open_doors, told });
     }
 
-    /// The client has the snapshot of this tick.
+    /// The client has the snapshot of this tick, which it was sent.
     pub fn on_acked(&mut self, tick: u64) {
-        // One that is forgotten says nothing new.
-        if let Some(sent) = self.sent.iter_mut().rfind(|sent| sent.tick == tick) {
-            sent.acked = true;
-        }
+        // What is older than the newest says nothing new.
+        self.acked = self.acked.max(tick);
     }
 
     /// How many are kept.
