@@ -150,6 +150,11 @@ fn a_minute_on_a_bad_line_costs_nobody_anything_but_time() {
 }
 
 #[test]
+fn twenty_seconds_on_each_of_twenty_bad_lines_cost_nobody_anything_but_time() {
+    (100..120).for_each(|seed| walk(3, 20, seed));
+}
+
+#[test]
 #[ignore = "minutes of work; .ci/nightly runs it"]
 fn ten_minutes_on_a_bad_line_cost_fifty_clients_nothing_but_time() {
     walk(50, 600, 2);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,7 +10,7 @@ use std::time::Duration as StdDuration;
 
 use bytes::Bytes;
 use common::quic::{RUNTIME, Setup, connect, endpoint, endpoint_here, join, reason, show};
-use common::{Player, config_with_quic, pass, start, token, token_with, until};
+use common::{Player, config, config_with_quic, pass, start, token, token_with, until};
 use ninefold::clock::Monotonic;
 use ninefold::config::Config;
 use ninefold::server::Server;
@@ -307,6 +307,71 @@ fn handshakes_have_a_bound_and_players_do_not_notice() {
     assert!(quic.handshakes_over_limit >= 50);
     // From two under way on, addresses had to be proven.
     assert!(quic.retries >= 6, "{}", quic.retries);
+}
+
+/// An address of this machine that is not loopback; nothing is sent to find it.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("198.51.100.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+#[test]
+fn one_network_gets_its_share_of_handshakes_and_others_do_not_notice() {
+    const PER_S: usize = 8;
+    let Some(own) = own_address() else {
+        return println!("this machine has no address but loopback, which is not limited");
+    };
+    // The published key is for loopback alone.
+    let key_file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("one_network.key");
+    let _ = std::fs::remove_file(&key_file);
+    ninefold::key_file::create(&key_file, &[7; 32]).unwrap();
+    let config = Config {
+        requests_per_network_s: PER_S as u32,
+        quic_listen: Some("0.0.0.0:0".parse().unwrap()),
+        private_key_file: key_file,
+        ..config()
+    };
+    let server = start(&config);
+    let (address, fingerprint) = server.quic().unwrap();
+    let port = address.port();
+    let near = (std::net::Ipv4Addr::LOCALHOST, port).into();
+    let from = |ip: IpAddr| {
+        let endpoint = endpoint(fingerprint, Setup::default());
+        let _entered = RUNTIME.enter();
+        endpoint.rebind(UdpSocket::bind((ip, 0)).unwrap()).unwrap();
+        endpoint
+    };
+    let far = from(own);
+    let began = std::time::Instant::now();
+    let connected = Arc::new(AtomicUsize::new(0));
+    // Each waits for a token that is not shown; who is not answered asks again by itself.
+    for _ in 0..10 * PER_S {
+        let (far, connected) = (far.clone(), Arc::clone(&connected));
+        RUNTIME.spawn(async move {
+            let connection = far.connect((own, port).into(), "localhost").unwrap().await;
+            connected.fetch_add(usize::from(connection.is_ok()), Relaxed);
+            std::future::pending::<()>().await;
+            drop(connection);
+        });
+    }
+    std::thread::sleep(StdDuration::from_millis(1_500));
+    // Four seconds' worth at once, and then an even pace.
+    let (count, most) =
+        (connected.load(Relaxed), 4 * PER_S + PER_S * (began.elapsed().as_secs() as usize + 1));
+    assert!((4 * PER_S..=most).contains(&count), "{count} of {most}");
+    // Everybody else comes in at once.
+    let other = from(std::net::Ipv4Addr::LOCALHOST.into());
+    for _ in 0..PER_S {
+        let began = std::time::Instant::now();
+        let connection = RUNTIME.block_on(async { other.connect(near, "localhost").unwrap().await });
+        assert!(connection.is_ok() && began.elapsed().as_millis() < 1_000, "{:?}", began.elapsed());
+    }
+    let quic = server.stop().unwrap().quic.unwrap();
+    assert!(quic.handshakes_network_over_rate > 0, "{quic:?}");
+    // Beyond half of its burst, addresses had to be proven.
+    assert!(quic.retries as usize >= 2 * PER_S, "{quic:?}");
+    assert_eq!((quic.handshakes_over_limit, quic.handshakes_over_rate), (0, 0));
 }
 
 #[test]

@@ -86,7 +86,11 @@ struct ServerProcess {
 
 impl ServerProcess {
     fn start(flags: &[&str]) -> ServerProcess {
-        let mut command = ninefold(&["--listen=127.0.0.1:0", "--log=off"]);
+        ServerProcess::start_at("127.0.0.1:0", flags)
+    }
+
+    fn start_at(listen: &str, flags: &[&str]) -> ServerProcess {
+        let mut command = ninefold(&["--listen", listen, "--log=off"]);
         let mut process = command.args(flags).stdout(Stdio::piped()).spawn().expect("the binary can be run");
         let mut stdout = BufReader::new(process.stdout.take().expect("it is piped"));
         let mut line = String::new();
@@ -113,7 +117,8 @@ fn connect(token: &str, for_s: u64) -> ClientState {
     let token = ConnectToken::from_bytes(&bytes.try_into().expect("2,048 bytes")).expect("a token");
     let clock = Monotonic::start();
     let mut client = Client::new(clock.now(), unix_s(), &token).expect("it names a server");
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let own = if token.server_addresses[0].is_ipv6() { "[::1]:0" } else { "127.0.0.1:0" };
+    let socket = UdpSocket::bind(own).expect("a free port");
     socket.set_nonblocking(true).expect("a socket can be made non-blocking");
     let mut buffer = [0; DATAGRAM_BYTES_MAX];
     let end = clock.now() + Duration::from_secs(for_s);
@@ -180,6 +185,20 @@ fn a_minted_token_lets_a_client_in_once_and_from_a_file_as_well() {
         summary.contains("connection.connected 2") && summary.contains("request_used_token"),
         "{summary}"
     );
+}
+
+#[test]
+fn a_token_for_an_ipv6_address_lets_a_client_in_over_it() {
+    let folder = Folder::new("ipv6");
+    let key_flag = format!("--private-key-file={}", folder.key("server.key"));
+    let server = ServerProcess::start_at("[::1]:0", &[&key_flag]);
+    let address = server.address.to_string();
+    assert!(address.starts_with("[::1]:"), "{address}");
+    let mint = |server: &str| stdout(&["token", &key_flag, "--client-id=1", "--server", server]);
+    let state = connect(&mint(&address), 5);
+    let summary = server.stop();
+    assert_eq!(state, ClientState::Connected);
+    assert!(summary.contains("connection.connected 1"), "{summary}");
 }
 
 #[test]

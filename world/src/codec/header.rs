@@ -104,7 +104,8 @@ impl Header {
             small[i] = field(name, bytes[28 + i].into(), max)?;
         }
         field("reserved", bytes[31].into(), 0)?;
-        if counts[1] == 0 || counts[2] == 0 {
+        // Without nodes it is rock, and has no air either.
+        if (counts[1] == 0) != (counts[2] == 0) {
             return Err(DecodeError::Invalid { what: "tree", index: 0 });
         }
         let coord = ChunkCoord { cx: i32_at(8), cz: i32_at(12) };

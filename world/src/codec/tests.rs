@@ -1,9 +1,13 @@
 //! Round trips, sizes, and bytes that somebody changed.
 
 use super::*;
+use crate::biome::Biome;
+use crate::bsp;
+use crate::cell::Cell;
 use crate::chunk::Child;
 use crate::coord::{CHUNK_FIXED, ChunkCoord, LocalPoint};
 use crate::generator::{BspWorld, Generator};
+use crate::grid::Grid;
 use crate::grid::tests::coords;
 use crate::mesh::Mesh;
 use crate::scratch::Scratch;
@@ -25,6 +29,39 @@ fn what_was_encoded_is_decoded() {
     }
     let safe = Chunk::safe(ChunkCoord { cx: i32::MIN, cz: 0 });
     assert_eq!(decode(&encode(&safe)), Ok(safe));
+}
+
+#[test]
+fn a_chunk_of_nothing_but_rock_goes_over_the_wire() {
+    let mut scratch = Scratch::default();
+    for biome in [Biome::Dungeon, Biome::Courtyard, Biome::Exterior] {
+        let grid = Grid::uniform(ChunkCoord { cx: -2, cz: 7 }, biome, Cell::Solid);
+        let rock = bsp::build(&grid, &mut scratch);
+        assert_eq!((rock.nodes.len(), rock.leaves.len()), (0, 0));
+        let decoded = decode(&encode(&rock)).unwrap();
+        assert_eq!(decoded, rock, "{biome:?}");
+        question(&decoded, 77, 4_000);
+        assert_eq!(decoded.column(800, 800), None);
+        let recipe = encode_recipe(&grid, &rock).expect("few styles");
+        assert_eq!(Chunk::from_recipe(&recipe, &mut scratch), Ok(rock), "{biome:?}");
+    }
+}
+
+#[test]
+fn the_header_of_a_chunk_of_rock_counts_nothing() {
+    let grid = Grid::uniform(ChunkCoord { cx: -2, cz: 7 }, Biome::Dungeon, Cell::Solid);
+    let rock = bsp::build(&grid, &mut Scratch::default());
+    let bytes = encode(&rock);
+    let head = [b'9', b'F', b'C', b'H', 2, 0, 0, 1, 0xfe, 0xff, 0xff, 0xff, 7, 0, 0, 0, 0];
+    assert_eq!(bytes[..17], head);
+    assert_eq!(bytes[18..32], [0; 14]);
+    assert!(bytes.len() < 64, "{}", bytes.len());
+    // A node without air, and air without a node.
+    for at in [20, 22] {
+        let mut alone = bytes.clone();
+        alone[at] = 1;
+        assert_eq!(decode(&alone), Err(DecodeError::Invalid { what: "tree", index: 0 }));
+    }
 }
 
 #[test]

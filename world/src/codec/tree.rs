@@ -118,7 +118,7 @@ fn read_nodes(streams: &mut Streams<'_>, count: usize, planes: &[Plane]) -> Resu
 }
 
 /// Walks the tree once: every node and every leaf has one parent, every plane parts the box that it
-/// stands in, every leaf has a floor. Gives the leaves their boxes.
+/// stands in, every leaf has a floor. Gives the leaves their boxes. Without a node there is nothing but rock.
 fn read_leaves(
     streams: &mut Streams<'_>,
     count: usize,
@@ -134,11 +134,12 @@ fn read_leaves(
         first_face += usize::from(leaf.faces);
     }
     if first_face != faces {
-        return Err(DecodeError::Invalid { what: "faces of leaf", index: count - 1 });
+        return Err(DecodeError::Invalid { what: "faces of leaf", index: count.saturating_sub(1) });
     }
     // One below the lowest floor and one above the highest ceiling there is neither.
     let whole = ([0, -1, 0], [CHUNK_FIXED, HEIGHT_FIXED + 1, CHUNK_FIXED]);
-    let mut open = vec![(Child::Node(0), whole)];
+    let root = if nodes.is_empty() { Child::Solid } else { Child::Node(0) };
+    let mut open = vec![(root, whole)];
     let (mut nodes_seen, mut leaves_seen) = (0, 0);
     while let Some((child, (min, max))) = open.pop() {
         match child {
