@@ -426,7 +426,7 @@ fn serve_quic(
     let debug_dir = &config.quic_debug_dir;
     let quic = QuicConfig {
         identity,
-        handshakes_max: config.quic_handshakes_max as usize,
+        gate: config.quic_gate(),
         tick: Duration::from_us(1_000_000 / u64::from(config.tick_rate_hz)),
         // Never without (RFC 9002 §7): a fixed rate is the link's, above it.
         congestion: CongestionConfig { mode: Mode::Copa, ..config.rules(0).congestion },
