@@ -17,6 +17,10 @@ use ninefold_sim::swarm::Carrier;
 use ninefold_sim::virtual_world::command::Order;
 use ninefold_sim::watch::Look;
 
+/// Thousands of clients make and drop small things all the time, and spread what they keep (docs/numbers.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The demo ran and something that must hold did not.
 const EXIT_FAILED: u8 = 1;
 /// The arguments or the machine would not let it run.

@@ -140,6 +140,12 @@ impl Client {
         self.cache.peek(coord).map(|c| &c.chunk)
     }
 
+    /// Holds this chunk in place of its own, if that is equal: for many clients in one process, which then keep it once.
+    /// Says whether it does.
+    pub fn share_chunk(&mut self, chunk: Arc<Chunk>) -> bool {
+        self.cache.share(chunk)
+    }
+
     /// Chunks that are here.
     pub fn cache(&self) -> &ChunkCache {
         &self.cache

@@ -9,6 +9,7 @@ use ninefold_client::world::ChunkCoord;
 use ninefold_client::{Client, ClientConfig, EndReason, Event};
 use ninefold_netem::{Link, Profile, Stats};
 
+use super::commons::Commons;
 use super::plan::Group;
 use super::quic::{self, QuicEnd};
 use crate::behaviour::{Command, Decision, Mind};
@@ -308,12 +309,17 @@ impl Guest {
         });
     }
 
-    /// Looks at what the core tells; says whether it has lost its session.
-    pub fn follow(&mut self, now_us: u64) {
+    /// Looks at what the core tells.
+    pub fn follow(&mut self, now_us: u64, commons: &mut Commons) {
         let Some(client) = &mut self.client else { return };
         while let Some(event) = client.poll_event() {
-            if let Event::Ended(reason) = event {
-                self.lost.push(reason);
+            match event {
+                Event::Ended(reason) => self.lost.push(reason),
+                Event::ChunkReady { chunk, .. } => {
+                    // It may have been thrown out of the cache by the next.
+                    let _ = client.share_chunk(commons.share(&chunk));
+                }
+                _ => {}
             }
         }
         if client.ended().is_some() {

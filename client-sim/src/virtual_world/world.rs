@@ -8,6 +8,7 @@ use ninefold_client::protocol::connection::{
 };
 
 use super::agenda::Agenda;
+use super::commons::Commons;
 use super::guest::{Guest, Parcel};
 use super::host::{Host, HostConfig, SERVER};
 use super::plan::{Fault, FaultKind, Plan, SECOND_US, healed};
@@ -81,6 +82,7 @@ pub struct World {
     host_config: HostConfig,
     agenda: Agenda,
     quic: quic::Shared,
+    commons: Commons,
     /// What is to come, the next one last.
     course: Vec<(u64, Step)>,
 }
@@ -113,6 +115,7 @@ impl World {
             host_config,
             agenda: Agenda::default(),
             quic: quic::Shared::new(),
+            commons: Commons::default(),
             course: Vec::new(),
             plan,
         };
@@ -236,7 +239,7 @@ impl World {
         let guest = &mut self.guests[index];
         guest.receive(now_us, SERVER);
         guest.tick(now_us);
-        guest.follow(now_us);
+        guest.follow(now_us, &mut self.commons);
         guest.leave_in_time(now_us);
         let (client_id, to) = (guest.client_id, guest.wants_to_be_in.take());
         if let (Some(host), Some(to)) = (&mut self.host, to) {
