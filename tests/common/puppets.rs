@@ -223,6 +223,19 @@ impl Stage {
         }
     }
 
+    /// A client goes to another address, and from there over a line like this. What is under way to and from the old one
+    /// is lost, and the carrier tells of it, or does not.
+    pub fn move_to(&mut self, index: usize, profile: Profile, is_told: bool) {
+        self.profile = profile;
+        let (up, down) = self.lines(index);
+        let puppet = &mut self.puppets[index];
+        (puppet.up, puppet.down) = (up, down);
+        if is_told {
+            let moved = Arrival::Moved(puppet.connection);
+            self.carrier.arrivals.push(moved, &[]).expect("the lane has room");
+        }
+    }
+
     fn lines<U: Clone, D: Clone>(&self, index: usize) -> (Line<U>, Line<D>) {
         let seed = |way: u64| self.seed ^ (2 * index as u64 + way) << 32;
         (Line::new(self.profile.clone(), seed(0)), Line::new(self.profile.clone(), seed(1)))
