@@ -1,6 +1,6 @@
 //! How long ticks take, tick by tick: what a mean hides.
 //!
-//! cargo bench --bench crowd -- walking | looking | idle | growth | storm | steps
+//! cargo bench --bench crowd -- walking | looking | idle | growth | storm | chunks | lateness | steps
 //!
 //! The whole tick as the server runs it, with profiler, book and recorder, on a thread of its own, as it has in the
 //! server. Its clients live on another thread and in virtual time, each on a line of 50 ms round trip; they run while
@@ -16,12 +16,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant as Wall;
 
-use ninefold::clock::Monotonic;
+use ninefold::clock::{Monotonic, thread_cpu_ns, wake_on_time};
 use ninefold::config::Config;
 use ninefold::recorder::Recorder;
 use ninefold::telemetry::{Bookkeeper, Live, Phase, TickSample};
 use ninefold_client::protocol::time::Duration;
-use ninefold_client::world::BspWorld;
+use ninefold_client::world::{BspWorld, Plain};
 use ninefold_netem::Profile;
 use puppets::Stage;
 
@@ -46,6 +46,15 @@ enum Does {
     Idle,
 }
 
+/// What a tick took, nanoseconds.
+#[derive(Clone, Copy)]
+struct Took {
+    wall_ns: u64,
+    /// Of its thread: what others on the machine take is not in it.
+    cpu_ns: u64,
+    phases_ns: [u64; Phase::ALL.len()],
+}
+
 /// A stage, and what the server has around its tick.
 struct Server {
     stage: Stage,
@@ -55,22 +64,27 @@ struct Server {
     clock: Monotonic,
     recorder: Recorder,
     book: Bookkeeper,
-    /// Of each tick since this was cleared: all of it, and its phases, nanoseconds.
-    took_ns: Vec<(u64, [u64; Phase::ALL.len()])>,
+    /// The ticks since this was cleared.
+    took: Vec<Took>,
 }
 
 impl Server {
     fn new(spawn_radius_chunks: u32, does: Does) -> Server {
         let config = Config { spawn_radius_chunks, ..Config::default() };
-        let mut stage = Stage::new(config.rules(0), Arc::new(BspWorld::new(config.world_seed)), 1);
+        let world = Arc::new(BspWorld::new(config.world_seed));
+        Server::around(Stage::new(config.rules(0), world, 1), does)
+    }
+
+    fn around(mut stage: Stage, does: Does) -> Server {
+        let config = Config::default();
         stage.set_line(Profile { delay_us: DELAY_US, ..Profile::default() });
         stage.make_beside();
         let clock = Monotonic::start();
         let live: Arc<Live> = Arc::default();
         let (recorder, _) = Recorder::new(clock, config.tick_rate_hz, None, None, None, Arc::clone(&live));
         let book = Bookkeeper::new(live, config.tick_rate_hz, PERIOD);
-        let (random, took_ns) = (fastrand::Rng::with_seed(3), Vec::with_capacity(1 << 16));
-        Server { stage, does, random, ticks: 0, clock, recorder, book, took_ns }
+        let (random, took) = (fastrand::Rng::with_seed(3), Vec::with_capacity(1 << 16));
+        Server { stage, does, random, ticks: 0, clock, recorder, book, took }
     }
 
     /// With so many clients whose rings are whole.
@@ -85,7 +99,7 @@ impl Server {
         let whole = server.stage.puppets.iter().filter(|p| p.position.is_some()).count();
         assert_eq!(whole, clients, "all are in the world");
         server.does = does;
-        server.took_ns.clear();
+        server.took.clear();
         server
     }
 
@@ -113,7 +127,7 @@ impl Server {
     /// The tick, with all that the server does for it on its thread.
     fn tick(&mut self) {
         let clock = self.clock;
-        let began_ns = clock.now_ns();
+        let (began_ns, began_cpu_ns) = (clock.now_ns(), thread_cpu_ns());
         let begun = self.recorder.begin(self.stage.end());
         self.book.note_waiting(&self.stage.end().arrivals, 0, 64);
         let times = self.stage.run(&|| clock.now_ns());
@@ -131,7 +145,8 @@ impl Server {
         }
         self.book.record(sample, 0, tick);
         self.recorder.end(begun, Duration::ZERO, 0, &times, tick);
-        self.took_ns.push((clock.now_ns() - began_ns, times.phases_ns));
+        let (wall_ns, cpu_ns) = (clock.now_ns() - began_ns, thread_cpu_ns() - began_cpu_ns);
+        self.took.push(Took { wall_ns, cpu_ns, phases_ns: times.phases_ns });
     }
 
     /// The clients again; the workers have the time of one period.
@@ -203,30 +218,36 @@ fn percentile(sorted: &[u64], permille: usize) -> f64 {
     sorted[(sorted.len() * permille / 1_000).min(sorted.len() - 1)] as f64 / 1_000.0
 }
 
-/// Prints the distribution and gives the median in microseconds.
-fn tell(what: &str, server: &Server) -> f64 {
-    let mut all: Vec<u64> = server.took_ns.iter().map(|(total, _)| *total).collect();
+fn sorted(server: &Server, what: impl Fn(&Took) -> u64) -> Vec<u64> {
+    let mut all: Vec<u64> = server.took.iter().map(what).collect();
     all.sort_unstable();
+    all
+}
+
+/// Prints the distribution and gives the median of the CPU time in microseconds.
+fn tell(what: &str, server: &Server) -> f64 {
     let clients = server.stage.tick.clients();
-    let median = percentile(&all, 500);
     println!(
-        "{what}: {clients} clients among {:.1} others each, {} ticks: p50 {median:.0} us, p99 {:.0}, p99.9 {:.0}, most \
-         {:.0}; {:.3} us a client",
+        "{what}: {clients} clients among {:.1} others each, {} ticks",
         server.others_each(),
-        all.len(),
-        percentile(&all, 990),
-        percentile(&all, 999),
-        percentile(&all, 1_000),
-        median / clients as f64,
+        server.took.len()
     );
-    let phases: Vec<String> = (Phase::ALL.iter())
-        .map(|phase| {
-            let mut took: Vec<u64> = server.took_ns.iter().map(|(_, ns)| ns[*phase as usize]).collect();
-            took.sort_unstable();
-            format!("{} {:.0}", phase.name(), percentile(&took, 500))
-        })
-        .collect();
-    println!("    p50 of each phase, us: {}", phases.join(", "));
+    let all = [("clock", sorted(server, |t| t.wall_ns)), ("CPU", sorted(server, |t| t.cpu_ns))];
+    for (which, all) in &all {
+        let [p50, p99, p999, most] = [500, 990, 999, 1_000].map(|permille| percentile(all, permille));
+        println!("    {which}, us: p50 {p50:.0}, p99 {p99:.0}, p99.9 {p999:.0}, most {most:.0}");
+    }
+    let median = percentile(&all[1].1, 500);
+    println!("    {:.3} us a client", median / clients as f64);
+    let phase = |phase: &Phase| percentile(&sorted(server, |took| took.phases_ns[*phase as usize]), 500);
+    let each = |of: &dyn Fn(&Phase) -> f64| -> String {
+        let phases: Vec<_> = Phase::ALL.iter().map(|p| format!("{} {:.0}", p.name(), of(p))).collect();
+        phases.join(", ")
+    };
+    println!("    p50 of each phase, us: {}", each(&phase));
+    let (at, worst) = server.took.iter().enumerate().max_by_key(|(_, t)| t.cpu_ns).expect("there was a tick");
+    let worst = |phase: &Phase| worst.phases_ns[*phase as usize] as f64 / 1_000.0;
+    println!("    the dearest, of {} ticks the {}th: {}", server.took.len(), at + 1, each(&worst));
     let counters = server.stage.tick.counters();
     println!(
         "    {} crossings, {} fragments, {} snapshots of {:.0} bytes",
@@ -289,6 +310,74 @@ fn storm() {
     tell("storm", &server);
 }
 
+/// Chunks of 32 KiB to everybody: what a fragment costs in the phases that send it, and its acknowledgement. The same
+/// stage without a chunk under way is taken off.
+fn chunks() {
+    const CLIENTS: usize = 500;
+    let config = Config { spawn_radius_chunks: 2, ..Config::default() };
+    let plain = Arc::new(Plain::new(0));
+    let stage = Stage::with_chunk_bytes(config.rules(0), plain, 1, 32 << 10);
+    let mut server = Server::around(stage, Does::Idle);
+    (0..CLIENTS).for_each(|_| _ = server.stage.join());
+    let mut busy = ([0; 3], 0);
+    let mut quiet = ([0; 3], 0);
+    run_apart(&mut [&mut server], 600, |server| {
+        let Some(took) = server.took.pop() else { return };
+        let phases = [Phase::Ingress, Phase::Stream, Phase::Egress].map(|p| took.phases_ns[p as usize]);
+        let is_busy = server.stage.tick.sessions().any(|s| !s.view.sendings().is_empty());
+        let sum = if is_busy { &mut busy } else { &mut quiet };
+        sum.0.iter_mut().zip(phases).for_each(|(sum, ns)| *sum += ns);
+        sum.1 += 1;
+    });
+    let fragments = server.stage.tick.counters().fragments_sent;
+    let of = |at: usize| {
+        let idle = quiet.0[at] * busy.1 / quiet.1.max(1);
+        busy.0[at].saturating_sub(idle) as f64 / fragments as f64
+    };
+    println!(
+        "chunks: {fragments} fragments in {} ticks; each ingress {:.0} ns, stream {:.0} ns, egress {:.0} ns",
+        busy.1,
+        of(0),
+        of(1),
+        of(2)
+    );
+}
+
+/// How late a thread wakes that sleeps until each tick's time: as the system has it, without slack as the tick's thread
+/// does, and where it spins for the last 100 us.
+fn lateness() {
+    const SPIN_US: u64 = 100;
+    let clock = Monotonic::start();
+    let ways = [
+        ("as the system has it", 0),
+        ("spinning", SPIN_US),
+        ("without slack", 0),
+        ("without slack, spinning", SPIN_US),
+    ];
+    for (at, (what, spin_us)) in ways.into_iter().enumerate() {
+        if at == 2 {
+            wake_on_time();
+        }
+        let mut due = clock.now() + PERIOD;
+        let mut late_ns = Vec::new();
+        let began_cpu_ns = thread_cpu_ns();
+        for _ in 0..400 {
+            clock.sleep_until(due - Duration::from_us(spin_us));
+            while clock.now() < due {
+                std::hint::spin_loop();
+            }
+            late_ns.push(clock.now_ns().saturating_sub(due.as_us() * 1_000));
+            due += PERIOD;
+        }
+        let cpu_ms = (thread_cpu_ns() - began_cpu_ns) as f64 / 1e6;
+        late_ns.sort_unstable();
+        let [p50, p99, most] = [500, 990, 1_000].map(|permille| percentile(&late_ns, permille));
+        println!(
+            "{what}: late by p50 {p50:.1} us, p99 {p99:.1}, most {most:.1}; {cpu_ms:.1} ms of CPU in 6.7 s"
+        );
+    }
+}
+
 /// For callgrind (`--toggle-collect='*Tick*::run*'`): a few ticks in one thread.
 fn steps() {
     let mut server = Server::full(300, 6, Does::Walk);
@@ -300,7 +389,7 @@ fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let is_asked = |name: &str| asked.iter().any(|arg| arg == name);
     if asked.is_empty() {
-        println!("which? walking | looking | idle | growth | storm | steps");
+        println!("which? walking | looking | idle | growth | storm | chunks | lateness | steps");
     }
     if is_asked("walking") {
         one("walking", 1_000, 12, Does::Walk, 2_000);
@@ -317,6 +406,12 @@ fn main() {
     }
     if is_asked("storm") {
         storm();
+    }
+    if is_asked("chunks") {
+        chunks();
+    }
+    if is_asked("lateness") {
+        lateness();
     }
     if is_asked("steps") {
         steps();

@@ -31,7 +31,7 @@ use crate::carrier::roster::Door;
 use crate::carrier::udp::{BoundUdp, RunningUdp};
 use crate::carrier::{self, CarrierEnd, TickEnd};
 use crate::chunk::{ChunkService, Pool};
-use crate::clock::{Due, Monotonic, TickClock, thread_cpu_ns};
+use crate::clock::{Due, Monotonic, TickClock, thread_cpu_ns, wake_on_time};
 use crate::config::Config;
 use crate::game::Game;
 use crate::game::explore::Explore;
@@ -284,6 +284,7 @@ impl TickThread {
     fn run(mut self, clock: Monotonic, stop: &AtomicBool) -> TickReport {
         // No tick shall pay for the code's tables, nor who waits for the server to listen.
         warm_up_parity();
+        wake_on_time();
         let mut deadlines = TickClock::new(clock.now(), self.rules.tick_rate_hz, self.catch_up_ticks_max);
         let mut client_ticks = 0;
         while !stop.load(Ordering::Relaxed) && !self.end.departures.is_abandoned() {

@@ -128,6 +128,32 @@ impl SentSnapshots {
     }
 }
 
+/// What a client was last sent of each entity, to be asked for indices in ascending order.
+#[derive(Debug)]
+pub struct LastTold<'s> {
+    tick: u64,
+    rest: &'s [Told],
+}
+
+impl<'s> LastTold<'s> {
+    /// By the newest snapshot.
+    pub fn of(snapshots: &'s SentSnapshots) -> Self {
+        snapshots
+            .newest()
+            .map_or(LastTold { tick: 0, rest: &[] }, |sent| LastTold { tick: sent.tick, rest: &sent.told })
+    }
+
+    /// The tick whose state of this entity was last sent. No later question is about a lower index.
+    pub fn find(&mut self, index: u32) -> Option<u64> {
+        while let [first, rest @ ..] = self.rest
+            && first.index() < index
+        {
+            self.rest = rest;
+        }
+        self.rest.first().filter(|told| told.index() == index).map(|told| told.as_of(self.tick))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +196,17 @@ mod tests {
         }
         let old = Told::new(1_000, 9, 3);
         assert_eq!((old.index(), old.as_of(1_000)), (9, 745));
+    }
+
+    #[test]
+    fn what_was_last_told_is_found_by_index() {
+        let mut snapshots = SentSnapshots::default();
+        assert_eq!(LastTold::of(&snapshots).find(3), None);
+        let told = [(2, 9), (3, 7), (6, 9)].map(|(index, as_of)| Told::new(9, index, as_of));
+        snapshots.push(9, OwnState::default(), [0; 9], told.to_vec());
+        let mut last = LastTold::of(&snapshots);
+        let found = [1, 3, 3, 5, 6, 8].map(|index| last.find(index));
+        assert_eq!(found, [None, Some(7), Some(7), None, Some(9), None]);
     }
 
     #[test]

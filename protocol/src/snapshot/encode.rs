@@ -332,8 +332,10 @@ pub struct CodedChange {
 const _: () = assert!(CHANGED_BITS_MAX <= u8::MAX as usize && BASELINE_TICKS_MAX <= u8::MAX as u32);
 
 impl CodedChange {
-    /// No change, which cannot be written.
-    pub const NOTHING: CodedChange = CodedChange { words: [0; CODED_WORDS], bits: 0, ticks: 0 };
+    /// No change, which cannot be written, since a baseline of so many ticks ago.
+    pub const fn nothing(ticks_since_baseline: u8) -> CodedChange {
+        CodedChange { words: [0; CODED_WORDS], bits: 0, ticks: ticks_since_baseline }
+    }
 
     /// From `base`, which who has a baseline of so many ticks ago knows, to `now`; `hz` is ticks a second.
     ///
@@ -353,9 +355,14 @@ impl CodedChange {
         CodedChange { words, bits, ticks: ticks_since_baseline as u8 }
     }
 
-    /// Its bits, those of its mention included.
-    pub fn bits(&self) -> usize {
-        self.bits.into()
+    /// How old the baseline is.
+    pub const fn ticks(&self) -> u8 {
+        self.ticks
+    }
+
+    /// Its bits, those of its mention included; 0 for no change.
+    pub const fn bits(&self) -> usize {
+        self.bits as usize
     }
 
     fn write(&self, to: &mut BitWriter<'_>) {

@@ -19,7 +19,7 @@ use super::urgency::{Urgencies, distance_squared};
 use crate::replicas::Replicas;
 use crate::rules::Rules;
 use crate::session::Session;
-use crate::snapshots::{Lists, Sent, SentSnapshots, Told};
+use crate::snapshots::{Lists, Told};
 use crate::view::View;
 
 /// Bits that a snapshot needs beside its entities: the head, the own mover, all doors, the ends of its lists.
@@ -103,7 +103,7 @@ impl Composer {
 
     /// Bytes of memory of what is kept for each entity.
     pub fn memory_bytes(&self) -> usize {
-        self.news.memory_bytes() + self.neighbourhoods.memory_bytes()
+        self.news.memory_bytes() + self.neighbourhoods.memory_bytes() + self.urgencies.memory_bytes()
     }
 
     /// Writes what the client is to be told now, and remembers it as sent.
@@ -152,8 +152,9 @@ impl Composer {
                 changes.push(Change::entered(new));
             }
             let is_here = here.next_if(|other| *other == index).is_some();
-            let came = if is_here { news.of(around, index, as_of, base_tick) } else { Came::Gone };
-            changes.push(Change::of(index, as_of, came));
+            let (came, bits) =
+                if is_here { news.of(around, index, as_of, base_tick) } else { (Came::Gone, 0) };
+            changes.push(Change::of(index, as_of, came, bits));
             if is_here && came == Came::Gone {
                 changes.push(Change::entered(index));
             }
@@ -186,10 +187,10 @@ impl Composer {
 }
 
 impl Change {
-    fn of(index: u32, as_of: u64, came: Came) -> Change {
+    fn of(index: u32, as_of: u64, came: Came, bits: usize) -> Change {
         let (kind, bits) = match came {
             Came::Same => (Kind::Same, SAME_BITS),
-            Came::Changed { bits } => (Kind::Changed, bits),
+            Came::Changed => (Kind::Changed, bits),
             Came::Gone => (Kind::Gone, GONE_BITS),
         };
         Change { index, as_of, kind, bits, told: true }
@@ -253,10 +254,4 @@ fn remember(changes: &[Change], now: u64, list: &mut Vec<Told>) {
 
 fn lead_half_ms(lead_us: Option<i64>) -> i8 {
     lead_us.map_or(0, |us| us.div_euclid(500).clamp(i8::MIN.into(), i8::MAX.into()) as i8)
-}
-
-/// The tick whose state of an entity was last sent.
-pub(super) fn last_told(snapshots: &SentSnapshots, index: u32) -> Option<u64> {
-    let Sent { tick, told, .. } = snapshots.newest()?;
-    told.binary_search_by_key(&index, |t| t.index()).ok().map(|at| told[at].as_of(*tick))
 }

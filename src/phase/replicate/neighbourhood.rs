@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use ahash::AHashMap;
-use ninefold_world::ChunkCoord;
+use ninefold_world::{ChunkCoord, Topology};
 
 use crate::replicas::Replicas;
 use crate::snapshots::TOLD_INDEX_MAX;
@@ -14,8 +14,10 @@ use crate::view::View;
 struct Neighbourhood {
     /// The newest tick in which anything changed.
     changed_in: u64,
-    /// Its entities in [`Neighbourhoods::indices`], once somebody asked for them.
-    entities: Option<Range<usize>>,
+    /// Its entities in [`Neighbourhoods::indices`].
+    entities: Range<usize>,
+    /// Whether they are in order, which is made when somebody asks for them.
+    is_ordered: bool,
 }
 
 /// What was found in this tick.
@@ -35,23 +37,18 @@ impl Neighbourhoods {
     /// The newest tick in which anything changed in a client's ring; 0 without a ring.
     pub fn changed_in(&mut self, view: &View, replicas: &Replicas) -> u64 {
         let Some(active) = view.active() else { return 0 };
-        self.look(active, view, replicas).changed_in
+        look(&mut self.around, &mut self.indices, active, replicas).changed_in
     }
 
     /// The entities of a client's ring, its own among them, by index, ascending.
     pub fn entities(&mut self, view: &View, replicas: &Replicas) -> &[u32] {
         let Some(active) = view.active() else { return &[] };
-        if let Some(found) = self.look(active, view, replicas).entities.clone() {
-            return &self.indices[found];
+        let found = look(&mut self.around, &mut self.indices, active, replicas);
+        let indices = &mut self.indices[found.entities.clone()];
+        if !std::mem::replace(&mut found.is_ordered, true) {
+            indices.sort_unstable();
         }
-        let start = self.indices.len();
-        for cell in view.ring().iter().filter_map(|place| replicas.cell(place.coord)) {
-            self.indices.extend(cell.indices().iter().filter(|index| **index <= TOLD_INDEX_MAX));
-        }
-        self.indices[start..].sort_unstable();
-        let found = start..self.indices.len();
-        self.look(active, view, replicas).entities = Some(found.clone());
-        &self.indices[found]
+        indices
     }
 
     /// Bytes of memory, counted from capacities.
@@ -60,12 +57,21 @@ impl Neighbourhoods {
         let around = self.around.capacity() * (size_of::<(ChunkCoord, Neighbourhood)>() + 1);
         around + self.indices.capacity() * size_of::<u32>()
     }
+}
 
-    fn look(&mut self, active: ChunkCoord, view: &View, replicas: &Replicas) -> &mut Neighbourhood {
-        self.around.entry(active).or_insert_with(|| {
-            let cells = view.ring().iter().filter_map(|place| replicas.cell(place.coord));
-            let changed_in = cells.map(|cell| cell.changed_in()).max().unwrap_or(0);
-            Neighbourhood { changed_in, entities: None }
-        })
-    }
+fn look<'a>(
+    around: &'a mut AHashMap<ChunkCoord, Neighbourhood>,
+    indices: &mut Vec<u32>,
+    active: ChunkCoord,
+    replicas: &Replicas,
+) -> &'a mut Neighbourhood {
+    around.entry(active).or_insert_with(|| {
+        let start = indices.len();
+        let mut changed_in = 0;
+        for cell in Topology::Plane.ring(active).filter_map(|coord| replicas.cell(coord)) {
+            changed_in = cell.changed_in().max(changed_in);
+            indices.extend(cell.indices().iter().filter(|index| **index <= TOLD_INDEX_MAX));
+        }
+        Neighbourhood { changed_in, entities: start..indices.len(), is_ordered: false }
+    })
 }

@@ -10,7 +10,7 @@ use ninefold_protocol::snapshot::CodedChange;
 use super::compose::Around;
 use crate::replicas::Replicas;
 
-/// Places of an entity, by the tick whose state a client has.
+/// Places of an entity, by how old the state is that a client has.
 const WAYS: usize = 8;
 
 /// What became of an entity.
@@ -18,26 +18,25 @@ const WAYS: usize = 8;
 pub(super) enum Came {
     /// Nothing.
     Same,
-    /// It is another way now, which takes so many bits to tell.
-    Changed { bits: usize },
+    /// It is another way now.
+    Changed,
     /// It is gone or another entity, or what the client has is no longer known.
     Gone,
 }
 
-/// What was found out.
+/// What was found out. Small, since each client looks at one for each entity around it.
 #[derive(Debug, Clone, Copy)]
 struct Found {
-    /// In which tick; what is from another one is over.
-    tick: u64,
-    /// Since the state of this tick, for who has a baseline of that one.
-    as_of: u64,
-    base_tick: u64,
+    /// In which tick, its low bits; what is from another one is over.
+    tick: u32,
+    /// How many ticks ago the state was that the client has.
+    age: u16,
     came: Came,
+    /// For who has a baseline of its age.
     change: CodedChange,
 }
 
-const NOTHING: Found =
-    Found { tick: 0, as_of: 0, base_tick: 0, came: Came::Gone, change: CodedChange::NOTHING };
+const NOTHING: Found = Found { tick: 0, age: 0, came: Came::Gone, change: CodedChange::nothing(0) };
 
 /// What was found out in this tick.
 #[derive(Debug, Default)]
@@ -57,13 +56,16 @@ impl News {
     }
 
     /// What became of an entity since the tick `as_of`, for who has the snapshot of `base_tick`.
-    pub fn of(&mut self, around: &Around<'_>, index: u32, as_of: u64, base_tick: u64) -> Came {
-        let Some(found) = self.ways[way(as_of)].get_mut(index as usize) else { return Came::Gone };
-        if (found.tick, found.as_of, found.base_tick) != (self.tick, as_of, base_tick) {
-            let (came, change) = find_out(around, index, as_of, base_tick);
-            *found = Found { tick: self.tick, as_of, base_tick, came, change };
+    /// Tells how many bits that takes.
+    pub fn of(&mut self, around: &Around<'_>, index: u32, as_of: u64, base_tick: u64) -> (Came, usize) {
+        let age = (self.tick - as_of) as u16;
+        let baseline = (self.tick - base_tick) as u8;
+        let Some(found) = self.ways[way(age)].get_mut(index as usize) else { return (Came::Gone, 0) };
+        if (found.tick, found.age, found.change.ticks()) != (self.tick as u32, age, baseline) {
+            let (came, change) = find_out(around, index, as_of, baseline);
+            *found = Found { tick: self.tick as u32, age, came, change };
         }
-        found.came
+        (found.came, found.change.bits())
     }
 
     /// The bits of what was just found out to be changed.
@@ -71,8 +73,9 @@ impl News {
     /// # Panics
     /// When nothing was ever found out of this index.
     pub fn change(&self, index: u32, as_of: u64) -> &CodedChange {
-        let found = &self.ways[way(as_of)][index as usize];
-        debug_assert!((found.tick, found.as_of) == (self.tick, as_of), "another client asked in between");
+        let age = (self.tick - as_of) as u16;
+        let found = &self.ways[way(age)][index as usize];
+        debug_assert!((found.tick, found.age) == (self.tick as u32, age), "another client asked in between");
         &found.change
     }
 
@@ -82,20 +85,20 @@ impl News {
     }
 }
 
-fn way(as_of: u64) -> usize {
-    as_of as usize % WAYS
+fn way(age: u16) -> usize {
+    usize::from(age) % WAYS
 }
 
-fn find_out(around: &Around<'_>, index: u32, as_of: u64, base_tick: u64) -> (Came, CodedChange) {
+fn find_out(around: &Around<'_>, index: u32, as_of: u64, baseline: u8) -> (Came, CodedChange) {
+    let nothing = CodedChange::nothing(baseline);
     let replica = around.replicas.get(index).filter(|replica| replica.born <= as_of);
-    let Some(replica) = replica else { return (Came::Gone, CodedChange::NOTHING) };
+    let Some(replica) = replica else { return (Came::Gone, nothing) };
     if replica.changed_in <= as_of {
-        return (Came::Same, CodedChange::NOTHING);
+        return (Came::Same, nothing);
     }
     let Some(base) = around.replicas.state_in(around.tick, as_of, index) else {
-        return (Came::Gone, CodedChange::NOTHING);
+        return (Came::Gone, nothing);
     };
-    let age = (around.tick - base_tick) as u32;
-    let change = CodedChange::new(around.rules.tick_rate_hz as u16, age, base, &replica.state);
-    (Came::Changed { bits: change.bits() }, change)
+    let hz = around.rules.tick_rate_hz as u16;
+    (Came::Changed, CodedChange::new(hz, baseline.into(), base, &replica.state))
 }
