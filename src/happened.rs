@@ -30,6 +30,10 @@ impl Events {
     pub fn push(&mut self, tick: u64, event: GameEvent) -> bool {
         let event = GameEvent { number: self.next_number, ..event };
         self.next_number = self.next_number.wrapping_add(1);
+        if self.waiting.capacity() == 0 {
+            // Once for all that may ever wait, so that no later tick has to.
+            self.waiting.reserve_exact(EVENTS_WAITING_MAX + 1);
+        }
         self.waiting.push_back(Waiting { event, tellings_left: TELLINGS, until: tick + DEADLINE_TICKS });
         let is_over = self.waiting.len() > EVENTS_WAITING_MAX;
         if is_over {
