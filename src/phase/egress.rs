@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use ninefold_protocol::frame::{EVENT_BYTES, kind};
 use ninefold_protocol::limits::{FRAGMENT_HEADER_BYTES, PACKET_BYTES_MAX};
-use ninefold_protocol::time::Instant;
+use ninefold_protocol::time::{Duration, Instant};
 use zerocopy::IntoBytes;
 
 use super::{Pick, Plan};
@@ -17,6 +17,10 @@ use crate::telemetry::{Counters, TurnClock};
 
 /// Packets without a fragment that one client may get in a tick.
 const CONTROL_PACKETS_MAX: usize = 4;
+
+/// Fragments go before control as far as the line takes no longer for them: the shorter packet then ends the run of
+/// full ones, and all leave as one message. On a thin line that is none.
+const CONTROL_BEHIND_MAX: Duration = Duration::from_us(500);
 
 /// Sends what was planned. Clients whose time to leave has come are moved to `departed`.
 pub fn egress(
@@ -33,8 +37,13 @@ pub fn egress(
         let connection = session.connection;
         let began = turns.start(planned.slot);
         let snapshot = &plan.snapshots[planned.snapshot.clone()];
+        let picks = &plan.picks[planned.picks.clone()];
+        let (ahead, behind) = picks.split_at(ahead_of_control(now, session).min(picks.len()));
+        for pick in ahead {
+            send_fragment(now, turns, session, *pick, departures, counters);
+        }
         send_control((now, tick), turns, session, snapshot, departures, counters);
-        for pick in &plan.picks[planned.picks.clone()] {
+        for pick in behind {
             send_fragment(now, turns, session, *pick, departures, counters);
         }
         turns.stop(began, &mut session.cost);
@@ -43,6 +52,12 @@ pub fn egress(
             departed.extend(sessions.remove(connection));
         }
     }
+}
+
+/// How many fragments go before control.
+fn ahead_of_control(now: Instant, session: &Session) -> usize {
+    let budget = session.link.budget(now, now + CONTROL_BEHIND_MAX);
+    budget.paced_bytes as usize / PACKET_BYTES_MAX
 }
 
 /// Acknowledgements, reliable messages, the snapshot and events: they leave at once, whatever the line's rate.
