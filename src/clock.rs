@@ -140,6 +140,13 @@ impl From<std::time::Instant> for Monotonic {
     }
 }
 
+/// Lets the calling thread wake when it wanted to. By default Linux may be 50 us late, to wake several threads at once.
+/// Where that cannot be had it stays as it was.
+pub fn wake_on_time() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::set_current_timer_slack(Some(std::num::NonZeroU64::MIN));
+}
+
 /// CPU time of the calling thread so far, nanoseconds.
 pub fn thread_cpu_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

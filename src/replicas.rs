@@ -13,11 +13,15 @@
 use ahash::AHashMap;
 use ninefold_protocol::snapshot::{BASELINE_TICKS_MAX, EntityState};
 use ninefold_world::ChunkCoord;
+use smallvec::SmallVec;
 
 use crate::game::{Body, Replicated, chunk_of};
 
 /// Ticks whose states are kept.
 const FRAMES: usize = BASELINE_TICKS_MAX as usize + 1;
+
+/// Indices of a chunk that need no memory of their own.
+const CELL_INDICES_INLINE: usize = 6;
 
 /// A replicated entity.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +41,8 @@ pub struct Replica {
 /// The replicas of one chunk.
 #[derive(Debug, Default)]
 pub struct Cell {
-    indices: Vec<u32>,
+    /// Beside the rest as long as they are few: each neighbour looks at them in every tick.
+    indices: SmallVec<[u32; CELL_INDICES_INLINE]>,
     changed_in: u64,
 }
 
@@ -153,6 +158,11 @@ impl Replicas {
         self.replicas.get(index as usize).filter(|replica| replica.seen_in != 0)
     }
 
+    /// Indices that are in use or were: all are below this.
+    pub fn indices(&self) -> usize {
+        self.replicas.len()
+    }
+
     /// All replicas, by index.
     pub fn iter(&self) -> impl Iterator<Item = &Replica> {
         self.replicas.iter().filter(|replica| replica.seen_in != 0)
@@ -182,7 +192,8 @@ impl Replicas {
     /// Bytes of memory, counted from capacities. Not every tick: it looks at all cells.
     pub fn memory_bytes(&self) -> usize {
         let frames: usize = self.frames.iter().map(|frame| frame.capacity() * size_of::<EntityState>()).sum();
-        let indices: usize = self.cells.values().map(|cell| cell.indices.capacity() * size_of::<u32>()).sum();
+        let many = self.cells.values().filter(|cell| cell.indices.spilled());
+        let indices: usize = many.map(|cell| cell.indices.capacity() * size_of::<u32>()).sum();
         // A table keeps a byte beside each place.
         let cells = self.cells.capacity() * (size_of::<(ChunkCoord, Cell)>() + 1);
         let replicas = self.replicas.capacity() * size_of::<Replica>();

@@ -31,7 +31,7 @@ use crate::carrier::roster::Door;
 use crate::carrier::udp::{BoundUdp, RunningUdp, Surroundings};
 use crate::carrier::{self, CarrierEnd, TickEnd};
 use crate::chunk::{ChunkService, Pool};
-use crate::clock::{Beat, Due, Monotonic, TickClock, thread_cpu_ns};
+use crate::clock::{Beat, Due, Monotonic, TickClock, thread_cpu_ns, wake_on_time};
 use crate::config::Config;
 use crate::game::Game;
 use crate::game::explore::Explore;
@@ -143,8 +143,6 @@ impl Server {
     ) -> Result<Server, StartError> {
         let clock = Monotonic::start();
         tracy::start();
-        // No tick shall pay for the code's tables.
-        warm_up_parity();
         let unix_s_at_origin = unix_s();
         let private_key = private_key(config)?;
         let bound = BoundUdp::bind(config.listen, config.socket_buffer_bytes as usize)
@@ -285,6 +283,9 @@ struct TickThread {
 
 impl TickThread {
     fn run(mut self, clock: Monotonic, stop: &AtomicBool) -> TickReport {
+        // No tick shall pay for the code's tables, nor who waits for the server to listen.
+        warm_up_parity();
+        wake_on_time();
         let mut deadlines = TickClock::new(clock.now(), self.rules.tick_rate_hz, self.catch_up_ticks_max);
         let mut client_ticks = 0;
         while !stop.load(Ordering::Relaxed) && !self.end.departures.is_abandoned() {
@@ -447,7 +448,7 @@ fn serve_quic(
     let debug_dir = &config.quic_debug_dir;
     let quic = QuicConfig {
         identity,
-        handshakes_max: config.quic_handshakes_max as usize,
+        gate: config.quic_gate(),
         tick: Duration::from_us(1_000_000 / u64::from(config.tick_rate_hz)),
         // Never without (RFC 9002 §7): a fixed rate is the link's, above it.
         congestion: CongestionConfig { mode: Mode::Copa, ..config.rules(0).congestion },

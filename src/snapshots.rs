@@ -47,7 +47,6 @@ pub struct Sent {
     pub open_doors: [u32; 9],
     /// The entities that it knows with it, by index, ascending.
     pub told: Vec<Told>,
-    acked: bool,
 }
 
 /// The snapshots of one client.
@@ -55,6 +54,8 @@ pub struct Sent {
 pub struct SentSnapshots {
     /// The oldest first; at most one for each tick that counts.
     sent: VecDeque<Sent>,
+    /// The tick of the newest one that was acknowledged, kept or not; 0 before the first.
+    acked: u64,
 }
 
 /// Lists that nobody uses, kept for their memory and shared by all clients.
@@ -81,16 +82,16 @@ impl Lists {
 impl SentSnapshots {
     /// Forgets those that are too old to lead from, and those before the newest acknowledged one.
     pub fn trim(&mut self, now: u64, lists: &mut Lists) {
-        let baseline = self.sent.iter().rposition(|sent| sent.acked).unwrap_or(0);
-        let is_old = |sent: &Sent| now - sent.tick > u64::from(BASELINE_TICKS_MAX);
-        let old = self.sent.iter().take_while(|sent| is_old(sent)).count();
-        self.sent.drain(..baseline.max(old)).for_each(|sent| lists.give_back(sent.told));
+        let is_over = |sent: &Sent| sent.tick < self.acked || now - sent.tick > u64::from(BASELINE_TICKS_MAX);
+        while let Some(over) = self.sent.pop_front_if(|sent| is_over(sent)) {
+            lists.give_back(over.told);
+        }
     }
 
     /// The newest one that the client has acknowledged, if it is not too old to lead from. After
     /// [`SentSnapshots::trim`].
     pub fn baseline(&self) -> Option<&Sent> {
-        self.sent.front().filter(|sent| sent.acked)
+        self.sent.front().filter(|sent| sent.tick == self.acked)
     }
 
     /// The newest one that was sent.
@@ -101,15 +102,13 @@ impl SentSnapshots {
     /// One more was sent.
     pub fn push(&mut self, tick: u64, own: OwnState, open_doors: [u32; 9], told: Vec<Told>) {
         debug_assert!(self.sent.back().is_none_or(|sent| sent.tick < tick), "one a tick");
-        self.sent.push_back(Sent { tick, own, open_doors, told, acked: false });
+        self.sent.push_back(Sent { tick, own, open_doors, told });
     }
 
-    /// The client has the snapshot of this tick.
+    /// The client has the snapshot of this tick, which it was sent.
     pub fn on_acked(&mut self, tick: u64) {
-        // One that is forgotten says nothing new.
-        if let Some(sent) = self.sent.iter_mut().rfind(|sent| sent.tick == tick) {
-            sent.acked = true;
-        }
+        // What is older than the newest says nothing new.
+        self.acked = self.acked.max(tick);
     }
 
     /// How many are kept.
@@ -126,6 +125,32 @@ impl SentSnapshots {
     /// Whether none is kept.
     pub fn is_empty(&self) -> bool {
         self.sent.is_empty()
+    }
+}
+
+/// What a client was last sent of each entity, to be asked for indices in ascending order.
+#[derive(Debug)]
+pub struct LastTold<'s> {
+    tick: u64,
+    rest: &'s [Told],
+}
+
+impl<'s> LastTold<'s> {
+    /// By the newest snapshot.
+    pub fn of(snapshots: &'s SentSnapshots) -> Self {
+        snapshots
+            .newest()
+            .map_or(LastTold { tick: 0, rest: &[] }, |sent| LastTold { tick: sent.tick, rest: &sent.told })
+    }
+
+    /// The tick whose state of this entity was last sent. No later question is about a lower index.
+    pub fn find(&mut self, index: u32) -> Option<u64> {
+        while let [first, rest @ ..] = self.rest
+            && first.index() < index
+        {
+            self.rest = rest;
+        }
+        self.rest.first().filter(|told| told.index() == index).map(|told| told.as_of(self.tick))
     }
 }
 
@@ -171,6 +196,17 @@ mod tests {
         }
         let old = Told::new(1_000, 9, 3);
         assert_eq!((old.index(), old.as_of(1_000)), (9, 745));
+    }
+
+    #[test]
+    fn what_was_last_told_is_found_by_index() {
+        let mut snapshots = SentSnapshots::default();
+        assert_eq!(LastTold::of(&snapshots).find(3), None);
+        let told = [(2, 9), (3, 7), (6, 9)].map(|(index, as_of)| Told::new(9, index, as_of));
+        snapshots.push(9, OwnState::default(), [0; 9], told.to_vec());
+        let mut last = LastTold::of(&snapshots);
+        let found = [1, 3, 3, 5, 6, 8].map(|index| last.find(index));
+        assert_eq!(found, [None, Some(7), Some(7), None, Some(9), None]);
     }
 
     #[test]

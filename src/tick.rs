@@ -168,7 +168,7 @@ impl<W: Workshop> Tick<W> {
 
     /// Bytes of memory of the entities, and of what is kept to tell clients of them.
     pub fn entities_memory_bytes(&self) -> (usize, usize) {
-        (self.living.memory_bytes(), self.replicas.memory_bytes())
+        (self.living.memory_bytes(), self.replicas.memory_bytes() + self.composer.memory_bytes())
     }
 
     /// The chunks.

@@ -1,10 +1,7 @@
 //! The pace on real sockets: the carrier holds packets until they are due.
 
 mod common;
-#[path = "common/puppets.rs"]
-mod puppets;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -12,8 +9,6 @@ use common::{Player, config, start, until};
 use ninefold::config::Config;
 use ninefold::telemetry::Asked;
 use ninefold_client::protocol::link::congestion::Mode;
-use ninefold_client::world::BspWorld;
-use puppets::{Came, Stage};
 
 #[test]
 fn a_slow_pace_is_kept_and_spread_over_the_ticks() {
@@ -38,35 +33,4 @@ fn a_slow_pace_is_kept_and_spread_over_the_ticks() {
     let summary = server.stop().unwrap();
     assert!(summary.udp.departures_held >= 5, "{:?}", summary.udp);
     assert!(summary.tick.counters.clients_held_back > 5);
-}
-
-/// Of the ticks in which one client that walks got fragments and a snapshot at once: in how many a fragment was written
-/// before the snapshot, and in how many not.
-fn before_and_behind(rate_bytes_s: u64) -> (usize, usize) {
-    let rate = Config { client_rate_max_bytes_s: rate_bytes_s, ..Config::default() };
-    let config = Config { spawn_radius_chunks: 0, congestion_control: Mode::Fixed, ..rate };
-    let mut stage = Stage::with_chunk_bytes(config.rules(0), Arc::new(BspWorld::new(9)), 1, 32 << 10);
-    stage.join();
-    stage.puppets[0].records = true;
-    stage.puppets[0].wish = (1_000, 0);
-    stage.steps(90);
-    let came = &stage.puppets[0].came;
-    let (mut before, mut behind) = (0, 0);
-    for control in came.iter().filter(|c| c.fragment_of.is_none()) {
-        let is_beside = |c: &&Came| c.fragment_of.is_some() && c.left_us == control.left_us;
-        match came.iter().filter(is_beside).map(|c| c.number).min() {
-            Some(first) if first < control.number => before += 1,
-            Some(_) => behind += 1,
-            None => {}
-        }
-    }
-    (before, behind)
-}
-
-#[test]
-fn fragments_go_before_the_snapshot_where_the_line_takes_them_in_no_time() {
-    let (before, _) = before_and_behind(12_500_000);
-    assert!(before >= 10, "{before}");
-    let (before, behind) = before_and_behind(500_000);
-    assert!(before == 0 && behind >= 10, "{before}, {behind}");
 }

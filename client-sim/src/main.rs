@@ -17,6 +17,10 @@ use ninefold_sim::swarm::Carrier;
 use ninefold_sim::virtual_world::command::Order;
 use ninefold_sim::watch::Look;
 
+/// Thousands of clients make and drop small things all the time, and spread what they keep (docs/numbers.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The demo ran and something that must hold did not.
 const EXIT_FAILED: u8 = 1;
 /// The arguments or the machine would not let it run.
@@ -39,7 +43,7 @@ Exit codes:
   1   the run could not be carried through: the server in this process died, or the machine refused
       sockets or threads
 
-Objectives are `figure op value`, with <, <=, >, >=, == or != and a unit (us, ms, s; %; B, kB, MB; B/s, kB/s, MB/s).
+Objectives are `figure op value`, with <, <=, >, >=, == or != and a unit (us, ms, s; %; B, kB, MB; kB/s, MB/s; kB/h, MB/h).
 `ninefold-sim figures` lists the figures. docs/load-testing.md explains all of it.";
 
 #[derive(Subcommand)]

@@ -59,6 +59,7 @@ fn every_scenario_that_ships_can_be_read_and_says_what_it_is_for() {
         "churn",
         "bad-links",
         "soak",
+        "soak-churn",
         "join-flood",
     ];
     for name in shipped {

@@ -57,6 +57,17 @@ impl ChunkCache {
         self.chunks.peek(&coord)
     }
 
+    /// Holds this chunk in place of an equal one of its own; says whether it does.
+    pub fn share(&mut self, chunk: Arc<Chunk>) -> bool {
+        match self.chunks.peek_mut(&chunk.coord()) {
+            Some(held) if held.chunk.content_hash() == chunk.content_hash() => {
+                held.chunk = chunk;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Marks as used; says whether it is there.
     pub fn touch(&mut self, coord: ChunkCoord) -> bool {
         self.chunks.get(&coord).is_some()

@@ -140,6 +140,12 @@ impl Client {
         self.cache.peek(coord).map(|c| &c.chunk)
     }
 
+    /// Holds this chunk in place of its own, if that is equal: for many clients in one process, which then keep it once.
+    /// Says whether it does.
+    pub fn share_chunk(&mut self, chunk: Arc<Chunk>) -> bool {
+        self.cache.share(chunk)
+    }
+
     /// Chunks that are here.
     pub fn cache(&self) -> &ChunkCache {
         &self.cache
@@ -147,7 +153,7 @@ impl Client {
 
     /// Whether the player can play: it is in the world and the chunk it stands in is here.
     pub fn is_playable(&self) -> bool {
-        self.predicted().is_some() && self.ring.active().is_some_and(|c| self.cache.peek(c).is_some())
+        self.predicted().is_some() && self.ring.active().is_some_and(|active| !self.ring.wants(active))
     }
 
     /// The counts.

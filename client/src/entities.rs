@@ -72,12 +72,13 @@ impl Entities {
     /// is known.
     pub fn take(&mut self, now: Instant, playback: &mut Playback, held: &Held, mut tell: impl FnMut(Change)) {
         let pace = Pace { shown: playback.tick_at(now), hz: playback.hz(), walk_units_s: self.walk_units_s };
-        // Where many clients share a cache, each track's newest sample is far away: fetched in one go they are waited for
-        // together, not one by one (`ninefold-sim virtual`, 200 clients).
-        std::hint::black_box(self.tracks.iter().fold(0, |sum: i64, track| sum.wrapping_add(track.newest())));
-        let mut guessed = 0.0;
+        let (mut guessed, mut place) = (0.0, 0);
+        // Both ascend by index.
         for (entity, as_of) in held.snapshot.entities.iter().zip(&held.as_of) {
-            guessed = self.take_one(now, &pace, held.tick, entity, *as_of, &mut tell).max(guessed);
+            while self.tracks.get(place).is_some_and(|track| track.index < entity.index) {
+                place += 1;
+            }
+            guessed = self.take_one(now, &pace, held.tick, entity, *as_of, place, &mut tell).max(guessed);
         }
         playback.was_ahead(now, guessed);
         // Beyond what a snapshot may hold, only what it holds is followed.
@@ -107,6 +108,7 @@ impl Entities {
         self.moves
     }
 
+    /// Takes one that has its track at `place`, or has none and belongs there.
     fn take_one(
         &mut self,
         now: Instant,
@@ -114,18 +116,15 @@ impl Entities {
         tick: i64,
         entity: &SnapshotEntity,
         as_of: i64,
+        place: usize,
         tell: &mut impl FnMut(Change),
     ) -> f64 {
         let entered = Change::Entered { index: entity.index, id: entity.id, kind: entity.state.kind };
-        let place = match self.tracks.binary_search_by_key(&entity.index, |t| t.index) {
-            Ok(place) => place,
-            Err(place) => {
-                self.tracks.insert(place, Track::new(now, tick, entity));
-                tell(entered);
-                return 0.0;
-            }
+        let Some(track) = self.tracks.get_mut(place).filter(|track| track.index == entity.index) else {
+            self.tracks.insert(place, Track::new(now, tick, entity));
+            tell(entered);
+            return 0.0;
         };
-        let track = &mut self.tracks[place];
         track.seen = tick;
         if as_of <= track.gone_at.unwrap_or(track.told) {
             return 0.0;

@@ -47,6 +47,11 @@ impl Ring {
         &self.wanted
     }
 
+    /// Whether this one has not come yet.
+    pub fn wants(&self, coord: ChunkCoord) -> bool {
+        self.wanted.iter().any(|wanted| wanted.coord == coord)
+    }
+
     /// The player stands in another chunk now. Its ring's chunks become the most recently used.
     pub fn enter(&mut self, now: Instant, topology: Topology, active: ChunkCoord, cache: &mut ChunkCache) {
         self.active = Some(active);

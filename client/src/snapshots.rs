@@ -83,8 +83,11 @@ impl Snapshots {
     fn at(&self, tick: u32) -> Option<&Held> {
         let newest = self.newest()?.snapshot.tick;
         let age = newest.wrapping_sub(tick);
-        let index = self.held.partition_point(|held| newest.wrapping_sub(held.snapshot.tick) > age);
-        self.held.get(index).filter(|held| held.snapshot.tick == tick)
+        // There is one for each tick at most, so it stands here or, by as many as are missing, further on.
+        let first = self.held.len().saturating_sub((age as usize).saturating_add(1));
+        let mut near = self.held.range(first..);
+        near.find(|held| newest.wrapping_sub(held.snapshot.tick) <= age)
+            .filter(|held| held.snapshot.tick == tick)
     }
 
     /// Takes a snapshot's body. `hz` is ticks a second.

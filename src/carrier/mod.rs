@@ -2,7 +2,7 @@
 //! and nothing of what the packets say.
 //!
 //! ```text
-//!              arrivals (connected, packet, room, disconnected)
+//!              arrivals (connected, packet, room, moved, disconnected)
 //!   carrier  ───────────────────────────────────────────▶  tick
 //!   thread   ◀───────────────────────────────────────────  thread
 //!              departures (packet with a shared tail, disconnect)
@@ -22,6 +22,8 @@ pub mod quic;
 pub mod roster;
 mod socket;
 pub mod udp;
+
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use ninefold_protocol::time::Instant;
@@ -85,8 +87,16 @@ pub enum Arrival {
         /// Packets a tick.
         packets: u32,
     },
+    /// The client is at another address: what was known of its line holds no more.
+    Moved(ConnectionId),
     /// The session has ended.
     Disconnected(ConnectionId),
+}
+
+/// Whether an address is reached by another path. Another port alone is a middlebox that has forgotten the old one
+/// (RFC 9000 §9.4).
+fn is_other_path(before: SocketAddr, after: SocketAddr) -> bool {
+    before.ip().to_canonical() != after.ip().to_canonical()
 }
 
 /// What the tick tells a carrier. A packet's head rides in the lane.

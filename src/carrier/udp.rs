@@ -33,7 +33,7 @@ use super::doorbell::Doorbell;
 use super::held::HELD_MAX;
 use super::roster::{self, Ask, Desk, Door, Entry, Order};
 use super::{CarrierEnd, socket};
-use crate::clock::{Beat, Monotonic};
+use crate::clock::{Beat, Monotonic, wake_on_time};
 use crate::telemetry::{CARRIER_SHOWN_EVERY, Live, Mark, UdpShown};
 
 /// Receive calls before departures get their turn.
@@ -235,6 +235,7 @@ enum Read {
 
 impl Udp {
     fn run(&mut self, clock: Monotonic, stop: &AtomicBool) -> UdpReport {
+        wake_on_time();
         let mut read = Read::All;
         let mut more = false;
         while !stop.load(Ordering::Relaxed) && !self.core.is_abandoned() {

@@ -10,6 +10,7 @@ use ninefold_protocol::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use super::keys::Config;
+use crate::carrier::quic::GateConfig;
 use crate::chunk::ChunkLimits;
 use crate::rules::Rules;
 
@@ -41,6 +42,14 @@ impl Config {
         HandshakeLimits {
             requests_per_network_s: self.requests_per_network_s,
             token_lifetime_s: self.token_lifetime_s.into(),
+        }
+    }
+
+    /// How many QUIC connections are attended to.
+    pub fn quic_gate(&self) -> GateConfig {
+        GateConfig {
+            handshakes_max: self.quic_handshakes_max as usize,
+            begins_per_network_s: self.requests_per_network_s,
         }
     }
 

@@ -139,8 +139,8 @@ config_keys! {
     /// 0: tokens live as they like, up to a day, and their making cannot be told.
     token_lifetime_s: u32 = 0, in 0..=86_400;
 
-    /// Connection requests per second that are looked into from one IPv4 address or IPv6 /64 network; four
-    /// seconds' worth may come at once. More let more players behind one address in at a time. Loopback is
+    /// Connection requests, and as many QUIC connections, per second that are looked into from one IPv4 address or IPv6 /64
+    /// network; four seconds' worth may come at once. More let more players behind one address in at a time. Loopback is
     /// not limited.
     requests_per_network_s: u32 = 64, in 1..=1_000_000;
 

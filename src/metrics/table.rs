@@ -80,6 +80,7 @@ metrics! {
 
     Counter DROPS = "ninefold_drops" ["part", "cause"] "What was dropped, refused, late or given up, and why";
     Counter EVENTS = "ninefold_events" ["part", "event"] "Every other counter of the server";
+    Gauge RESIDENT = "ninefold_resident_memory_bytes" "Memory of the whole process, as the system counts it";
     Gauge MEMORY = "ninefold_memory_bytes" ["part"] "Memory by part, counted from capacities";
 
     Counter TRACES_ASKED = "ninefold_recorder_asked" "How often the flight recorder was asked for a trace";

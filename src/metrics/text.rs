@@ -260,6 +260,7 @@ impl Page<'_> {
         };
         self.each(&table::DROPS, of(true))?;
         self.each(&table::EVENTS, of(false))?;
+        self.one(&table::RESIDENT, state.server.resident_bytes as f64)?;
         self.each(&table::MEMORY, state.memory.iter().map(|m| ([m.part.as_str()], m.bytes as f64)))
     }
 }

@@ -54,6 +54,10 @@ pub fn ingress(
                 Some(session) => session.carrier_room = packets as usize,
                 None => counters.arrivals_stale += 1,
             },
+            Arrival::Moved(connection) => match sessions.get_mut(connection) {
+                Some(session) => session.link.path_changed(now),
+                None => counters.arrivals_stale += 1,
+            },
             Arrival::Disconnected(connection) => match sessions.remove(connection) {
                 Some(session) => {
                     counters.clients_disconnected += 1;

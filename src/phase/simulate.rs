@@ -2,6 +2,7 @@
 //!
 //! Work: each client's inputs that are due, at most two; the game's own tick; doors whose time has come.
 
+use hecs::Entity;
 use ninefold_world::{Topology, Wish};
 
 use crate::chunk::{ChunkService, Workshop};
@@ -64,12 +65,19 @@ fn play(session: &mut Session, silence_ticks: u32, game: &mut dyn Game, scene: &
         }
         game.input(&mut scene, entity, &taken.input, taken.pressed);
     }
-    let Ok(body) = scene.entities.get::<&Body>(entity).map(|body| *body) else { return };
-    if session.silent_ticks > silence_ticks && !body.mover.on_ground {
-        let pace = scene.pace;
-        scene.walk_by(entity, Wish::default(), body.yaw, pace);
+    if session.silent_ticks > silence_ticks {
+        fall(entity, &mut scene);
     }
     if let Ok(body) = scene.entities.get::<&Body>(entity) {
         session.mover = body.mover;
+    }
+}
+
+/// Who is in the air falls on, though nothing is heard of it.
+fn fall(entity: Entity, scene: &mut Scene<'_>) {
+    let Ok(body) = scene.entities.get::<&Body>(entity).map(|body| *body) else { return };
+    if !body.mover.on_ground {
+        let pace = scene.pace;
+        scene.walk_by(entity, Wish::default(), body.yaw, pace);
     }
 }

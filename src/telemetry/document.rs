@@ -8,6 +8,7 @@ use super::book::{Book, TickSample};
 use super::client::{CLIENT_TURN_TICKS, ClientRow};
 use super::drops::{Part, counters};
 use super::live::{Live, UdpShown};
+use super::process::resident_bytes;
 use super::queues::Mark;
 use super::state::{
     ChunksState, ClientState, ClientsState, DEAREST_CLIENTS, DropState, Figures, FrameState, MemoryState,
@@ -84,6 +85,7 @@ fn server(now: Instant, book: &Book, udp: &UdpShown, quic: Option<&QuicReport>) 
         tick_rate_hz: book.facts.tick_rate_hz,
         budget_us: book.facts.budget.as_us(),
         cpu_s,
+        resident_bytes: resident_bytes(),
     }
 }
 

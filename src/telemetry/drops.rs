@@ -120,9 +120,10 @@ const CONNECTION: [&str; 31] = [
 const UDP: [&str; 5] =
     ["send_errors", "arrivals_dropped", "departures_stale", "departures_late", "receive_errors"];
 
-const QUIC: [&str; 15] = [
+const QUIC: [&str; 16] = [
     "handshakes_over_limit",
     "handshakes_over_rate",
+    "handshakes_network_over_rate",
     "handshakes_failed",
     "tokens_not_shown",
     "tokens_refused",

@@ -55,6 +55,9 @@ pub struct ServerState {
     pub budget_us: u64,
     /// CPU time of its threads so far, seconds. Workers that make chunks are not among them.
     pub cpu_s: BTreeMap<String, f64>,
+    /// Memory of its whole process as the system counts it; 0 where it cannot be told.
+    #[serde(default)]
+    pub resident_bytes: u64,
 }
 
 /// The figures of many values: what an average would hide.

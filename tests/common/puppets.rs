@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "each test and benchmark uses a part of it")]
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use ninefold::carrier::{self, Arrival, Carrier, CarrierEnd, ConnectionId, Departure, TickEnd};
 use ninefold::chunk::{ChunkLimits, ChunkService, Encoded, GivenUp, Inline, Job, Report, WorkerId, Workshop};
@@ -46,19 +46,20 @@ struct Parcel {
     packet: Vec<u8>,
 }
 
-/// Makes chunks at once, and makes them as long as a test wants them.
-pub struct Padded {
+/// Makes chunks at once, or beside the ticks as workers do, and makes them as long as a test wants them.
+pub struct Padded(Arc<Mutex<Bench>>);
+
+struct Bench {
     inline: Inline,
     /// Encoded chunks are filled up to so many bytes; the client must not decode them then.
     bytes_min: usize,
+    /// Whether chunks are made in [`Stage::work`] and not when the tick asks for them.
+    is_beside: bool,
+    made: VecDeque<Report>,
 }
 
-impl Workshop for Padded {
-    fn submit(&mut self, job: Job) -> Result<(), Job> {
-        self.inline.submit(job)
-    }
-
-    fn poll(&mut self) -> Option<Report> {
+impl Bench {
+    fn make(&mut self) -> Option<Report> {
         let mut report = self.inline.poll()?;
         if let Report::Made { made, .. } = &mut report
             && made.encoded.bsp.len() < self.bytes_min
@@ -69,13 +70,30 @@ impl Workshop for Padded {
         }
         Some(report)
     }
+}
+
+impl Padded {
+    fn bench(&self) -> MutexGuard<'_, Bench> {
+        self.0.lock().expect("one thread at a time is here")
+    }
+}
+
+impl Workshop for Padded {
+    fn submit(&mut self, job: Job) -> Result<(), Job> {
+        self.bench().inline.submit(job)
+    }
+
+    fn poll(&mut self) -> Option<Report> {
+        let mut bench = self.bench();
+        if bench.is_beside { bench.made.pop_front() } else { bench.make() }
+    }
 
     fn give_up(&mut self, worker: WorkerId, job: Job) -> GivenUp {
-        self.inline.give_up(worker, job)
+        self.bench().inline.give_up(worker, job)
     }
 
     fn workers_alive(&self) -> usize {
-        self.inline.workers_alive()
+        self.bench().inline.workers_alive()
     }
 }
 
@@ -120,6 +138,7 @@ pub struct Stage {
     pub tick: Tick<Padded>,
     pub puppets: Vec<Puppet>,
     pub now: Instant,
+    bench: Arc<Mutex<Bench>>,
     end: TickEnd,
     carrier: CarrierEnd,
     /// The way to all clients, if they share one.
@@ -156,9 +175,12 @@ impl Stage {
     ) -> Stage {
         let (end, carrier) = carrier::ends();
         let period = rules.period();
-        let chunks =
-            ChunkService::new(ChunkLimits::default(), Padded { inline: Inline::new(generator), bytes_min });
+        let inline = Inline::new(generator);
+        let bench = Bench { inline, bytes_min, is_beside: false, made: VecDeque::new() };
+        let bench = Arc::new(Mutex::new(bench));
+        let chunks = ChunkService::new(ChunkLimits::default(), Padded(Arc::clone(&bench)));
         Stage {
+            bench,
             hz: rules.tick_rate_hz as u16,
             tick: Tick::new(rules, chunks, game),
             puppets: Vec::new(),
@@ -169,6 +191,20 @@ impl Stage {
             profile: Profile::default(),
             seed,
             period,
+        }
+    }
+
+    /// From now on chunks are made in [`Stage::work`], so that ticks do not take their time.
+    pub fn make_beside(&mut self) {
+        self.bench.lock().expect("one thread at a time is here").is_beside = true;
+    }
+
+    /// Makes the chunks that the last tick asked for, for as long as `goes_on` says.
+    pub fn work(&mut self, goes_on: &dyn Fn() -> bool) {
+        let mut bench = self.bench.lock().expect("one thread at a time is here");
+        while goes_on() {
+            let Some(report) = bench.make() else { break };
+            bench.made.push_back(report);
         }
     }
 
@@ -184,6 +220,19 @@ impl Stage {
             let now = self.now;
             rest(old_down).for_each(|parcel| puppet.take(now, &parcel));
             rest(old_up).for_each(|packet| self.inject(index, &packet));
+        }
+    }
+
+    /// A client goes to another address, and from there over a line like this. What is under way to and from the old one
+    /// is lost, and the carrier tells of it, or does not.
+    pub fn move_to(&mut self, index: usize, profile: Profile, is_told: bool) {
+        self.profile = profile;
+        let (up, down) = self.lines(index);
+        let puppet = &mut self.puppets[index];
+        (puppet.up, puppet.down) = (up, down);
+        if is_told {
+            let moved = Arrival::Moved(puppet.connection);
+            self.carrier.arrivals.push(moved, &[]).expect("the lane has room");
         }
     }
 

@@ -67,6 +67,7 @@ impl CapacityArguments {
         let mut look = Look::line(self.quiet)?;
         let server = match &order.target {
             Target::InProcess => "in process".to_owned(),
+            Target::Program(path) => path.display().to_string(),
             Target::Outer(outer) => outer.address.to_string(),
         };
         let quest = Quest {

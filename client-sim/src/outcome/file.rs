@@ -217,6 +217,12 @@ pub struct Second {
     pub tick_max_us: Option<f64>,
     /// Ticks that took longer than their period.
     pub overruns: Option<u64>,
+    /// Memory of the server's process; absent where it shares one with its clients or does not tell.
+    #[serde(default)]
+    pub server_resident_bytes: Option<f64>,
+    /// What the server counts of its memory itself, all parts together.
+    #[serde(default)]
+    pub server_counted_bytes: Option<f64>,
     /// How late the generator's own ticks began, p99.
     pub generator_late_p99_us: Option<f64>,
     /// The part of a core that the generator's busiest thread used.

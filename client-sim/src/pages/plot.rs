@@ -108,6 +108,7 @@ pub(crate) const fn unit_name(unit: Unit) -> &'static str {
         Unit::Share => "share",
         Unit::Bytes => "bytes",
         Unit::BytesPerSecond => "rate",
+        Unit::BytesPerHour => "growth",
         Unit::Length => "length",
         Unit::Count => "count",
     }

@@ -112,6 +112,12 @@ const TRACKS: &[Track] = &[
         &[line("overruns", |s| s.overruns.map(|n| n as f64))],
     ),
     track(
+        "Server memory",
+        "of its process, and what it counts itself",
+        Unit::Bytes,
+        &[line("process", |s| s.server_resident_bytes), faint("counted", |s| s.server_counted_bytes)],
+    ),
+    track(
         "Generator late",
         "how late its own ticks began",
         Unit::Time,

@@ -113,6 +113,8 @@ fn second(random: &mut fastrand::Rng, at_s: u64, slower: f64) -> Second {
         tick_p99_us: Some(about(700.0 + 4_600.0 * ramp * slower)),
         tick_max_us: Some(about(900.0 + 9_000.0 * ramp * slower)),
         overruns: Some(u64::from(at_s == 33)),
+        server_resident_bytes: Some(about(41e6)),
+        server_counted_bytes: Some(about(18e6)),
         generator_late_p99_us: Some(about(800.0)),
         generator_cpu: Some(about(0.44)),
     }

@@ -28,6 +28,10 @@ pub struct RunArguments {
     /// Start a server in this process, which is the default.
     #[arg(long, conflicts_with = "server")]
     pub in_process: bool,
+    /// Start this program (target/release/ninefold) as the server, in a process of its own on loopback: its memory and CPU
+    /// time are then its own.
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["server", "in_process"])]
+    pub server_program: Option<PathBuf>,
     /// Where that server is over QUIC.
     #[arg(long, value_name = "ADDR", requires = "server", requires = "quic_fingerprint")]
     pub quic_server: Option<SocketAddr>,
@@ -126,6 +130,9 @@ impl RunArguments {
     }
 
     fn target(&self) -> anyhow::Result<Target> {
+        if let Some(program) = &self.server_program {
+            return Ok(Target::Program(program.clone()));
+        }
         let Some(address) = self.server else { return Ok(Target::InProcess) };
         let tokens = match (&self.key_file, &self.token_file[..]) {
             (Some(path), _) => {

@@ -54,14 +54,6 @@ fn row(line: &str) -> Option<Row> {
     Some(Row { port, inode, drops: fields.nth(2)?.parse().ok()? })
 }
 
-/// Bytes of memory that the process has just now; 0 where it cannot be told.
-pub fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|text| text.trim().split(' ').next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1_024
-}
-
 /// The busiest thread's part of a core in the worst window, from each second's.
 fn worst_cpu(permille: &[u64]) -> Option<f64> {
     // The first and the last second are not whole.

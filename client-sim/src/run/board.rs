@@ -46,6 +46,10 @@ pub struct TickSecond {
     pub time_ns: Recorder,
     /// Those over the period.
     pub overruns: u64,
+    /// Memory of the server's process, if it has one of its own.
+    pub resident_bytes: Option<u64>,
+    /// Memory that the server counts itself.
+    pub counted_bytes: Option<u64>,
 }
 
 /// The seconds that are complete.
@@ -99,6 +103,12 @@ impl Seconds {
         second.overruns += u64::from(is_overrun);
     }
 
+    /// What the server takes of memory: its process, and what it counts itself.
+    pub fn memory(&mut self, at: Duration, resident_bytes: Option<u64>, counted_bytes: u64) {
+        let second = self.ticks.entry(at.as_us() / 1_000_000).or_default();
+        (second.resident_bytes, second.counted_bytes) = (resident_bytes, Some(counted_bytes));
+    }
+
     /// Notes how many clients can play and how many are to.
     pub fn note(&mut self, elapsed: Duration, playing: u64, wanted: u64) {
         self.clients.insert(elapsed.as_us() / 1_000_000, (playing, wanted));
@@ -150,6 +160,8 @@ fn second(at_s: u64, tally: &SecondTally, ticks: Option<&TickSecond>, clients: (
         tick_p99_us: tick(0.99),
         tick_max_us: tick(1.0),
         overruns: ticks.map(|ticks| ticks.overruns),
+        server_resident_bytes: ticks.and_then(|ticks| ticks.resident_bytes).map(|bytes| bytes as f64),
+        server_counted_bytes: ticks.and_then(|ticks| ticks.counted_bytes).map(|bytes| bytes as f64),
         generator_late_p99_us: tally.late.quantile(0.99),
         generator_cpu,
     }

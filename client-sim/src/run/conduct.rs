@@ -10,12 +10,14 @@ use std::{io, thread};
 use anyhow::{Context, anyhow, bail};
 use ninefold::clock::Monotonic;
 use ninefold::server::unix_s;
+use ninefold::telemetry::resident_bytes;
 use ninefold_client::protocol::time::{Duration, Instant};
 
-use super::audit::{Evidence, SocketDrops, audit, resident_bytes};
+use super::audit::{Evidence, SocketDrops, audit};
 use super::board::{Board, Glimpse, Seconds};
 use super::crew::{Crew, ORDERS_MAX, Ports, Shared, Teleport, address_changes};
 use super::facts::{self, Meter};
+use super::growth::server_memory_growth;
 use super::host::{Change, Host};
 use super::lines::Lines;
 use super::mint::{Minter, Tokens};
@@ -55,7 +57,7 @@ pub fn execute(order: &Order, look: &mut LookFn<'_>) -> anyhow::Result<Outcome> 
     let crews = muster(&cast, &shared, order.threads)?;
     let threads = crews.len() as u64;
     let mut watch = Watch {
-        meter: Meter::new(matches!(order.target, Target::InProcess)),
+        meter: Meter::new(!matches!(order.target, Target::Outer(_))),
         shared: &shared,
         host,
         orders,
@@ -72,7 +74,6 @@ pub fn execute(order: &Order, look: &mut LookFn<'_>) -> anyhow::Result<Outcome> 
     let tally = tally?;
     let elapsed = watch.finish(look);
     // A server in the same process has memory of its own, which cannot be told apart.
-    let is_outer = matches!(watch.host, Host::Outer(_));
     let grown = watch.rss_peak.saturating_sub(rss_before) / order.scenario.clients().max(1);
     let run = RunFacts {
         began_unix_s,
@@ -80,7 +81,7 @@ pub fn execute(order: &Order, look: &mut LookFn<'_>) -> anyhow::Result<Outcome> 
         command: order.command.clone(),
         server: watch.host.name(),
         threads,
-        memory_bytes_per_client: if is_outer { grown } else { 0 },
+        memory_bytes_per_client: if watch.host.is_apart() { grown } else { 0 },
         cpu_s: tally.cpu_ns as f64 / 1e9,
         ended_early,
     };
@@ -100,7 +101,7 @@ fn prepare(order: &Order, began_unix_s: u64) -> anyhow::Result<Stage> {
     let host = Host::start(order, clock, origin)?;
     let cut = match &host {
         Host::Own(own) => Arc::clone(&own.cut),
-        Host::Outer(_) => Arc::new(AtomicBool::new(false)),
+        Host::Program(_) | Host::Outer(_) => Arc::new(AtomicBool::new(false)),
     };
     let ports = Ports::default();
     let lines = Lines::start(scenario, host.place(), &cut, &ports, clock, origin)?;
@@ -160,6 +161,9 @@ fn draw_up(
         ..Outcome::default()
     };
     *outcome.counts.entry("chunks_wrong".into()).or_default() += tally.contradictions as f64;
+    if let Some(growth) = server_memory_growth(&outcome) {
+        outcome.counts.insert("server_memory_growth".into(), growth);
+    }
     if let Some(table) = &outcome.server {
         facts::of_the_server(table, &mut outcome.spreads, &mut outcome.counts);
     }
@@ -170,7 +174,7 @@ fn draw_up(
 fn minter(order: &Order) -> Minter {
     let config = &order.scenario.server;
     match &order.target {
-        Target::InProcess => {
+        Target::InProcess | Target::Program(_) => {
             Minter::new(Tokens::Development, config.protocol_id, config.token_lifetime_s.into())
         }
         Target::Outer(outer) => Minter::new(outer.tokens.clone(), outer.protocol_id, 0),
@@ -283,7 +287,7 @@ impl Watch<'_> {
             let is_new = self.draw_up(elapsed, false);
             self.show(look, is_new);
             if self.host.is_dead() {
-                bail!("the server in this process died; its message is above");
+                bail!("the server died; its message is above");
             }
             if now > end {
                 bail!("the clients' threads did not come to an end");
@@ -337,6 +341,9 @@ impl Watch<'_> {
 /// Asks the server for its state, and takes down what is new.
 fn ask(host: &Host, meter: &mut Meter, seconds: &mut Seconds, shared: &Shared) {
     if let Some(state) = host.state(meter.last_tick()) {
-        meter.take(state, shared.clock.now().since(shared.origin), seconds);
+        let elapsed = shared.clock.now().since(shared.origin);
+        let counted = state.memory.iter().map(|part| part.bytes).sum();
+        seconds.memory(elapsed, host.is_apart().then_some(state.server.resident_bytes), counted);
+        meter.take(state, elapsed, seconds);
     }
 }

@@ -128,16 +128,20 @@ impl Shared {
     }
 }
 
-/// Changes of address that the faults ask for.
+/// Changes of address that the faults and the groups' own lines ask for: when, and whose.
 pub fn address_changes(scenario: &Scenario, origin: Instant) -> Vec<(Instant, Option<usize>)> {
-    let mut changes: Vec<_> = (scenario.faults.iter())
-        .filter(|fault| fault.kind == FaultKind::AddressChange)
-        .map(|fault| {
+    let of_faults =
+        scenario.faults.iter().filter(|fault| fault.kind == FaultKind::AddressChange).map(|fault| {
             let name = fault.group.as_ref();
             let group = name.and_then(|name| scenario.groups.iter().position(|g| g.name == *name));
             (origin + fault.at.0, group)
-        })
-        .collect();
+        });
+    let of_lines = scenario.groups.iter().enumerate().flat_map(|(group, of)| {
+        let path = of.link.path().into_iter();
+        let changes_us = path.flat_map(|spec| &spec.path.up.path_changes_us);
+        changes_us.map(move |at_us| (origin + Duration::from_us(*at_us), Some(group)))
+    });
+    let mut changes: Vec<_> = of_faults.chain(of_lines).collect();
     changes.sort_unstable();
     changes
 }
@@ -207,3 +211,38 @@ impl Log {
 
 /// How long a thread waits at most before it looks whether all is over.
 pub const WAIT_MAX: Duration = Duration::from_ms(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_change_when_a_fault_or_the_groups_own_line_says_so() {
+        let text = r#"
+            name = "moves"
+            about = "addresses change"
+            seed = 1
+            [[group]]
+            name = "still"
+            clients = 1
+            behaviour = "idle"
+            [[group]]
+            name = "moving"
+            clients = 1
+            behaviour = "idle"
+            link = { up = { path_changes_us = [1_500_000, 250_000] } }
+            [[stage]]
+            kind = "hold"
+            seconds = 5
+            [[fault]]
+            at_s = 1
+            kind = "address-change"
+        "#;
+        let scenario = Scenario::parse("moves.toml".as_ref(), text).unwrap();
+        let origin = Instant::from_us(7_000_000);
+        let changes: Vec<_> = (address_changes(&scenario, origin).into_iter())
+            .map(|(at, group)| (at.since(origin).as_us(), group))
+            .collect();
+        assert_eq!(changes, [(250_000, Some(1)), (1_000_000, None), (1_500_000, Some(1))]);
+    }
+}

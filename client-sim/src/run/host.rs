@@ -1,4 +1,5 @@
-//! The server that is tested: one of this process, with the faults that happen inside it, or one elsewhere.
+//! The server that is tested: one of this process, with the faults that happen inside it, one in a process of its own, or
+//! one elsewhere.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use ninefold_client::protocol::time::Instant;
 use super::crew::{Place, Teleport};
 use super::mint::Tokens;
 use super::order::{Order, Target};
+use super::program::Program;
 use super::sabotage::{FaultyGenerator, StallingGame};
 use crate::scenario::{FaultKind, Scenario};
 use crate::swarm::Carrier;
@@ -44,6 +46,8 @@ pub struct OuterServer {
 pub enum Host {
     /// One of this process.
     Own(Box<OwnServer>),
+    /// One in a process of its own that is started for the run.
+    Program(Box<Program>),
     /// One elsewhere.
     Outer(OuterServer),
 }
@@ -77,6 +81,7 @@ impl Host {
     pub fn start(order: &Order, clock: Monotonic, origin: Instant) -> anyhow::Result<Host> {
         match &order.target {
             Target::Outer(outer) => Ok(Host::Outer(outer.clone())),
+            Target::Program(path) => Ok(Host::Program(Box::new(Program::start(path, &order.scenario)?))),
             Target::InProcess => Ok(Host::Own(Box::new(OwnServer::start(&order.scenario, clock, origin)?))),
         }
     }
@@ -84,22 +89,33 @@ impl Host {
     /// Where it is.
     pub fn place(&self) -> Place {
         match self {
-            Host::Outer(outer) => Place { udp: outer.address, quic: outer.quic },
             Host::Own(own) => own.place(),
+            Host::Program(program) => program.place,
+            Host::Outer(outer) => Place { udp: outer.address, quic: outer.quic },
         }
+    }
+
+    /// Whether it has a process of its own, whose memory and time are none of its clients'.
+    pub fn is_apart(&self) -> bool {
+        !matches!(self, Host::Own(_))
     }
 
     /// How it is called in the report.
     pub fn name(&self) -> String {
         match self {
-            Host::Outer(outer) => outer.address.to_string(),
             Host::Own(_) => "in process".to_owned(),
+            Host::Program(program) => program.path.display().to_string(),
+            Host::Outer(outer) => outer.address.to_string(),
         }
     }
 
     /// Its state, with its ticks after one; `None` where it does not tell.
     pub fn state(&self, after_tick: u64) -> Option<State> {
         let ticks = RECENT_TICKS_MAX;
+        let ask = |metrics| {
+            let query = format!("ticks={ticks}&after={after_tick}");
+            fetch_state(metrics, &query, STATE_WITHIN).ok()
+        };
         match self {
             Host::Own(own) => own.server.as_ref().map(|server| {
                 server.state(&Asked {
@@ -108,10 +124,8 @@ impl Host {
                     after_tick,
                 })
             }),
-            Host::Outer(outer) => {
-                let query = format!("ticks={ticks}&after={after_tick}");
-                fetch_state(outer.metrics?, &query, STATE_WITHIN).ok()
-            }
+            Host::Program(program) => ask(program.metrics),
+            Host::Outer(outer) => ask(outer.metrics?),
         }
     }
 
@@ -119,13 +133,17 @@ impl Host {
     pub fn teleport(&self, (client_id, to): Teleport) -> bool {
         match self {
             Host::Own(own) => own.server.as_ref().is_some_and(|server| server.teleport(client_id, to)),
-            Host::Outer(_) => false,
+            Host::Program(_) | Host::Outer(_) => false,
         }
     }
 
-    /// Whether a thread of it has died.
-    pub fn is_dead(&self) -> bool {
-        matches!(self, Host::Own(own) if own.server.as_ref().is_some_and(Server::is_dead))
+    /// Whether it has ended by itself, or a thread of it.
+    pub fn is_dead(&mut self) -> bool {
+        match self {
+            Host::Own(own) => own.server.as_ref().is_some_and(Server::is_dead),
+            Host::Program(program) => program.is_dead(),
+            Host::Outer(_) => false,
+        }
     }
 
     /// Lets what is due happen to it. Before it goes, `last_words` hears its state.
@@ -136,39 +154,44 @@ impl Host {
         }
         match self {
             Host::Own(own) => own.poll(now),
-            Host::Outer(_) => Ok(None),
+            Host::Program(_) | Host::Outer(_) => Ok(None),
         }
     }
 
     /// Ends it, if it is ours.
     pub fn stop(self) -> anyhow::Result<()> {
-        if let Host::Own(own) = self
-            && let Some(server) = own.server
-        {
-            server.stop()?;
+        match self {
+            Host::Own(own) => own.server.map_or(Ok(()), |server| server.stop().map(|_| ()))?,
+            Host::Program(program) => program.stop()?,
+            Host::Outer(_) => {}
         }
         Ok(())
     }
 }
 
+/// The configuration of a server that is started for a scenario, on loopback.
+pub fn config_of(scenario: &Scenario) -> Config {
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let has_quic = scenario.groups.iter().any(|group| group.carrier != Carrier::Udp);
+    let of_file = scenario.server.clone();
+    Config {
+        listen: any_port,
+        quic_listen: has_quic.then_some(any_port),
+        world_seed: if scenario.has_world_seed { of_file.world_seed } else { scenario.seed },
+        // Sessions that ended without a goodbye keep their slots for a while.
+        clients_max: of_file.clients_max.max((2 * scenario.clients()).min(65_536) as u32),
+        ..of_file
+    }
+}
+
 impl OwnServer {
     fn start(scenario: &Scenario, clock: Monotonic, origin: Instant) -> anyhow::Result<OwnServer> {
-        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-        let has_quic = scenario.groups.iter().any(|group| group.carrier != Carrier::Udp);
-        let of_file = scenario.server.clone();
         let mut faults: Vec<(Instant, FaultKind)> = (scenario.faults.iter())
             .filter(|f| matches!(f.kind, FaultKind::KillServer { .. } | FaultKind::RestartServer { .. }))
             .map(|fault| (origin + fault.at.0, fault.kind.clone()))
             .collect();
         faults.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-        let config = Config {
-            listen: any_port,
-            quic_listen: has_quic.then_some(any_port),
-            world_seed: if scenario.has_world_seed { of_file.world_seed } else { scenario.seed },
-            // Sessions that ended without a goodbye keep their slots for a while.
-            clients_max: of_file.clients_max.max((2 * scenario.clients()).min(65_536) as u32),
-            ..of_file
-        };
+        let config = config_of(scenario);
         let mut own = OwnServer {
             server: None,
             config,

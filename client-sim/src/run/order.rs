@@ -1,6 +1,7 @@
 //! What is to be run, and what of it cannot be.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::host::OuterServer;
 use super::mint::Tokens;
@@ -33,6 +34,8 @@ pub struct Order {
 pub enum Target {
     /// One that is started in this process.
     InProcess,
+    /// One that is started in a process of its own: the program of this path.
+    Program(PathBuf),
     /// One that runs elsewhere.
     Outer(OuterServer),
 }
@@ -42,7 +45,7 @@ pub enum Target {
 pub enum OrderError {
     /// Something only a server in this process can do.
     #[error(
-        "{what} needs a server in this process: leave --server out, or take it out of scenario {scenario}"
+        "{what} needs a server in this process: leave --server and --server-program out, or take it out of scenario {scenario}"
     )]
     NeedsInProcess {
         /// What.
@@ -84,7 +87,9 @@ impl Order {
         if let Some(fault) = scenario.faults.iter().find(|f| matches!(f.kind, FaultKind::ClockJump { .. })) {
             return Err(OrderError::VirtualOnly(fault.kind.name()));
         }
-        let Target::Outer(outer) = &self.target else { return Ok(()) };
+        if matches!(self.target, Target::InProcess) {
+            return Ok(());
+        }
         let needs = |what: String| OrderError::NeedsInProcess { what, scenario: scenario.name.clone() };
         if let Some(group) =
             scenario.groups.iter().find(|g| matches!(g.behaviour, Behaviour::Teleport { .. }))
@@ -94,6 +99,7 @@ impl Order {
         if let Some(fault) = scenario.faults.iter().find(|fault| fault.kind.is_of_the_server()) {
             return Err(needs(format!("the fault `{}`", fault.kind.name())));
         }
+        let Target::Outer(outer) = &self.target else { return Ok(()) };
         let quic = scenario.groups.iter().find(|group| group.carrier != Carrier::Udp);
         if let (Some(group), None) = (quic, outer.quic) {
             return Err(OrderError::NoQuic(group.name.clone()));

@@ -70,6 +70,10 @@ impl<'de> Deserialize<'de> for LineSpec {
 
             fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<LineSpec, A::Error> {
                 let BothFile { down, up } = BothFile::deserialize(MapAccessDeserializer::new(table))?;
+                if !down.path_changes_us.is_empty() {
+                    let why = "`path_changes_us` belongs under `up`: it is the client whose address changes";
+                    return Err(serde::de::Error::custom(why));
+                }
                 let profile = |way: WayFile| way.profile().map_err(serde::de::Error::custom);
                 let path = Path { name: "custom", down: profile(down)?, up: profile(up)? };
                 Ok(LineSpec(Some(PathSpec { name: "custom".to_owned(), path })))

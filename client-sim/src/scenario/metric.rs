@@ -13,6 +13,8 @@ pub enum Unit {
     Bytes,
     /// Bytes a second.
     BytesPerSecond,
+    /// Bytes an hour.
+    BytesPerHour,
     /// World units.
     Length,
     /// Things.
@@ -98,6 +100,11 @@ pub const METRICS: &[Metric] = &[
     one("overruns", Unit::Count, "ticks of the server that took longer than their period"),
     one("ticks_skipped", Unit::Count, "ticks that the server gave up because it was too far behind"),
     one("server_cpu_per_client_tick", Unit::Time, "CPU time of the server's threads per client and tick"),
+    one(
+        "server_memory_growth",
+        Unit::BytesPerHour,
+        "slope of the memory of the server's process once it is warm; where it has one of its own",
+    ),
     one("panics", Unit::Count, "panics of the generator that the server caught"),
 ];
 
@@ -130,6 +137,7 @@ impl Unit {
             Unit::Share => &[("%", 0.01)],
             Unit::Bytes => &[("B", 1.0), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9)],
             Unit::BytesPerSecond => &[("B/s", 1.0), ("kB/s", 1e3), ("MB/s", 1e6)],
+            Unit::BytesPerHour => &[("B/h", 1.0), ("kB/h", 1e3), ("MB/h", 1e6)],
             Unit::Length => &[("", 1.0), ("units", 1.0)],
             Unit::Count => &[("", 1.0)],
         }
@@ -212,6 +220,8 @@ mod tests {
             (Unit::Share, 0.9996, "99.960 %"),
             (Unit::Share, 1.0, "100 %"),
             (Unit::BytesPerSecond, 65_000.0, "65 kB/s"),
+            (Unit::BytesPerHour, 1.25e6, "1.25 MB/h"),
+            (Unit::BytesPerHour, -300.0, "-300 B/h"),
             (Unit::Count, 1_234_567.0, "1,234,567"),
             (Unit::Length, 0.5, "0.50 units"),
         ];

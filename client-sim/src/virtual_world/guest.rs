@@ -9,6 +9,7 @@ use ninefold_client::world::ChunkCoord;
 use ninefold_client::{Client, ClientConfig, EndReason, Event};
 use ninefold_netem::{Link, Profile, Stats};
 
+use super::commons::Commons;
 use super::plan::Group;
 use super::quic::{self, QuicEnd};
 use crate::behaviour::{Command, Decision, Mind};
@@ -146,9 +147,8 @@ impl Guest {
         Instant::from_us(now_us + self.clock_ahead_us)
     }
 
-    /// When it is to be woken.
+    /// When something comes to it, or it has something to do.
     pub fn next_us(&mut self) -> u64 {
-        let lines = [self.up.next_due_us(), self.down.next_due_us()].into_iter().flatten().min();
         let own = match &self.client {
             None => self.comes_us,
             Some(client) => {
@@ -158,7 +158,7 @@ impl Guest {
                 timer.saturating_sub(self.clock_ahead_us).min(self.leaves_us)
             }
         };
-        lines.map_or(own, |due_us| due_us.min(own))
+        self.down.next_due_us().map_or(own, |due_us| due_us.min(own))
     }
 
     /// It begins a session.
@@ -309,12 +309,17 @@ impl Guest {
         });
     }
 
-    /// Looks at what the core tells; says whether it has lost its session.
-    pub fn follow(&mut self, now_us: u64) {
+    /// Looks at what the core tells.
+    pub fn follow(&mut self, now_us: u64, commons: &mut Commons) {
         let Some(client) = &mut self.client else { return };
         while let Some(event) = client.poll_event() {
-            if let Event::Ended(reason) = event {
-                self.lost.push(reason);
+            match event {
+                Event::Ended(reason) => self.lost.push(reason),
+                Event::ChunkReady { chunk, .. } => {
+                    // It may have been thrown out of the cache by the next.
+                    let _ = client.share_chunk(commons.share(&chunk));
+                }
+                _ => {}
             }
         }
         if client.ended().is_some() {

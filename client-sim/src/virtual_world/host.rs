@@ -156,7 +156,7 @@ impl Host {
         let (mut end, carrier_end) = carrier::ends();
         let quic = QuicCoreConfig {
             identity: quic::identity(),
-            handshakes_max: config.quic_handshakes_max as usize,
+            gate: config.quic_gate(),
             tick: Duration::from_us(1_000_000 / u64::from(config.tick_rate_hz)),
             // Never without (RFC 9002 §7): a fixed rate is the link's, above it.
             congestion: CongestionConfig { mode: Mode::Copa, ..config.rules(0).congestion },

@@ -13,6 +13,7 @@ pub mod agenda;
 pub mod bisect;
 pub mod checks;
 pub mod command;
+mod commons;
 pub mod digest;
 mod from_scenario;
 pub mod guest;

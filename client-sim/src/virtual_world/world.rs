@@ -8,6 +8,7 @@ use ninefold_client::protocol::connection::{
 };
 
 use super::agenda::Agenda;
+use super::commons::Commons;
 use super::guest::{Guest, Parcel};
 use super::host::{Host, HostConfig, SERVER};
 use super::plan::{Fault, FaultKind, Plan, SECOND_US, healed};
@@ -26,7 +27,16 @@ pub const ORIGIN_US: u64 = SECOND_US;
 /// Who is woken.
 const SERVER_ACTOR: u32 = 0;
 const COURSE_ACTOR: u32 = 1;
+/// A guest's line to the server, then the guest, and so on.
 const FIRST_GUEST: u32 = 2;
+
+fn line_of(guest: usize) -> u32 {
+    FIRST_GUEST + 2 * guest as u32
+}
+
+fn actor_of(guest: usize) -> u32 {
+    line_of(guest) + 1
+}
 
 /// What just happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +82,7 @@ pub struct World {
     host_config: HostConfig,
     agenda: Agenda,
     quic: quic::Shared,
+    commons: Commons,
     /// What is to come, the next one last.
     course: Vec<(u64, Step)>,
 }
@@ -104,6 +115,7 @@ impl World {
             host_config,
             agenda: Agenda::default(),
             quic: quic::Shared::new(),
+            commons: Commons::default(),
             course: Vec::new(),
             plan,
         };
@@ -153,7 +165,7 @@ impl World {
         let mut of = self.plan.groups[group].clone();
         self.faults_of_the_line(group, &mut of);
         let guest = Guest::new(index, group, &of, self.seed, visits);
-        self.agenda.wake(FIRST_GUEST + index as u32, guest.comes_us);
+        self.agenda.wake(actor_of(index), guest.comes_us);
         self.guests.push(guest);
     }
 
@@ -184,7 +196,10 @@ impl World {
                 self.follow_the_course();
                 Happened::Other
             }
-            guest => self.wake_guest((guest - FIRST_GUEST) as usize),
+            actor => {
+                let guest = ((actor - FIRST_GUEST) / 2) as usize;
+                if actor == line_of(guest) { self.deliver_up(guest) } else { self.wake_guest(guest) }
+            }
         })
     }
 
@@ -214,18 +229,17 @@ impl World {
             };
             guest.down.send(*now_us, bytes.len(), Parcel { at: to, bytes: bytes.to_vec() });
             let due_us = guest.down.next_due_us().unwrap_or(u64::MAX);
-            agenda.wake(FIRST_GUEST + guest.index as u32, due_us.max(*now_us));
+            agenda.wake(actor_of(guest.index), due_us.max(*now_us));
         }
         host.outbox.clear();
     }
 
     fn wake_guest(&mut self, index: usize) -> Happened {
-        self.deliver_up(index);
         let now_us = self.now_us;
         let guest = &mut self.guests[index];
         guest.receive(now_us, SERVER);
         guest.tick(now_us);
-        guest.follow(now_us);
+        guest.follow(now_us, &mut self.commons);
         guest.leave_in_time(now_us);
         let (client_id, to) = (guest.client_id, guest.wants_to_be_in.take());
         if let (Some(host), Some(to)) = (&mut self.host, to) {
@@ -237,12 +251,19 @@ impl World {
             self.let_come(index);
         }
         let next_us = self.guests[index].next_us();
-        self.agenda.wake(FIRST_GUEST + index as u32, next_us.max(now_us));
+        self.agenda.wake(actor_of(index), next_us.max(now_us));
+        self.wake_line(index);
         Happened::Guest(index)
     }
 
+    fn wake_line(&mut self, index: usize) {
+        if let Some(due_us) = self.guests[index].up.next_due_us() {
+            self.agenda.wake(line_of(index), due_us.max(self.now_us));
+        }
+    }
+
     /// Hands the server what has come out of a client's line.
-    fn deliver_up(&mut self, index: usize) {
+    fn deliver_up(&mut self, index: usize) -> Happened {
         let World { host, guests, now_us, undeliverable, .. } = self;
         let mut came = false;
         while let Some(mut parcel) = guests[index].up.poll(*now_us) {
@@ -256,6 +277,8 @@ impl World {
             self.post();
             self.reschedule_server();
         }
+        self.wake_line(index);
+        Happened::Other
     }
 
     fn let_come(&mut self, index: usize) {
@@ -340,7 +363,7 @@ impl World {
             let guest = &mut self.guests[index];
             if group.is_none_or(|g| g == guest.group) {
                 guest.clock_ahead_us += us;
-                self.agenda.wake(FIRST_GUEST + index as u32, self.now_us);
+                self.agenda.wake(actor_of(index), self.now_us);
             }
         }
     }
@@ -384,7 +407,7 @@ impl World {
             let guest = &mut self.guests[index];
             guest.set_line(now_us, &line, seed);
             guest.rest(now_us);
-            self.agenda.wake(FIRST_GUEST + index as u32, now_us);
+            self.agenda.wake(actor_of(index), now_us);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Play: the player's ticks and inputs, what the server says of the player and of those around it, and what of
 //! all that is to be shown.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use ninefold_protocol::frame::{
@@ -94,9 +95,17 @@ impl Play {
     }
 }
 
-/// What a client knows of a chunk's solids.
+/// What a client knows of a chunk's solids. Who walks asks for the same one again and again.
 fn chunk_in<'a>(cache: &'a ChunkCache) -> impl Fn(ChunkCoord) -> Option<&'a Chunk> {
-    move |coord| cache.peek(coord).map(|cached| cached.chunk.as_ref())
+    let last = Cell::new(None);
+    move |coord| match last.get() {
+        Some((of, chunk)) if of == coord => chunk,
+        _ => {
+            let chunk = cache.peek(coord).map(|cached| cached.chunk.as_ref());
+            last.set(Some((coord, chunk)));
+            chunk
+        }
+    }
 }
 
 fn tell(events: &mut VecDeque<Event>, event: Event) {

@@ -30,8 +30,9 @@ pub use extension::{EXTENDED_USER_DATA_LEN, Extensions};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use limits::{
     CONNECT_TOKEN_LEN, DATAGRAM_LEN_MAX as DATAGRAM_BYTES_MAX, KEEP_ALIVE, KEY_LEN, PACKET_OVERHEAD,
-    PAYLOAD_LEN_MAX, TOKEN_NONCE_LEN, TOKEN_SERVERS_MAX, USER_DATA_LEN,
+    PAYLOAD_LEN_MAX, REQUESTS_BURST_S, TOKEN_NONCE_LEN, TOKEN_SERVERS_MAX, USER_DATA_LEN,
 };
+pub use rate::{NetworkRates, OverRate, Rate};
 pub use replay::REPLAY_WINDOW;
 pub use server::{DisconnectReason, Event, HandshakeLimits, Received, Server, ServerConfig};
 pub use token::{ConnectToken, DEVELOPMENT_KEY, TokenError, TokenParams};

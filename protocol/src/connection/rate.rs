@@ -15,7 +15,7 @@ use crate::time::{Duration, Instant};
 
 /// A rate, and how much of it may come at once.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rate {
+pub struct Rate {
     interval: Duration,
     /// How far ahead of an even pace a burst may run.
     tolerance: Duration,
@@ -35,7 +35,7 @@ impl Rate {
     }
 
     /// Whether it may happen now; if so, it has.
-    pub fn take(self, spent: &mut Spent, now: Instant) -> bool {
+    pub(super) fn take(self, spent: &mut Spent, now: Instant) -> bool {
         let may = self.allows(*spent, now);
         if may {
             spent.0 = spent.0.max(now) + self.interval;
@@ -44,7 +44,7 @@ impl Rate {
     }
 
     /// Whether it may happen now.
-    pub fn allows(self, spent: Spent, now: Instant) -> bool {
+    pub(super) fn allows(self, spent: Spent, now: Instant) -> bool {
         spent.0 <= now + self.tolerance
     }
 }
@@ -70,16 +70,18 @@ impl Network {
 
 /// A network is over its rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct OverRate;
+pub struct OverRate;
 
 /// A rate for each network.
-pub(super) struct NetworkRates {
+#[derive(Debug)]
+pub struct NetworkRates {
     rate: Rate,
     cells: Box<[Spent]>,
     hasher: RandomState,
 }
 
 impl NetworkRates {
+    /// Nobody has done anything. Who knows the hasher's keys can choose whom to share a cell with.
     pub fn new(rate: Rate, hasher: RandomState) -> Self {
         NetworkRates { rate, cells: vec![Spent::default(); RATE_CELLS].into(), hasher }
     }
@@ -92,12 +94,22 @@ impl NetworkRates {
         now: Instant,
         also: impl FnOnce() -> bool,
     ) -> Result<bool, OverRate> {
-        let Some(network) = Network::of(address) else { return Ok(also()) };
-        let cell = &mut self.cells[self.hasher.hash_one(network) as usize % RATE_CELLS];
-        if !self.rate.allows(*cell, now) {
+        let Some(cell) = self.cell(address) else { return Ok(also()) };
+        if !self.rate.allows(self.cells[cell], now) {
             return Err(OverRate);
         }
-        Ok(also() && self.rate.take(cell, now))
+        Ok(also() && self.rate.take(&mut self.cells[cell], now))
+    }
+
+    /// Whether the network of this address is still under another rate of the same cells: one with a smaller burst
+    /// leaves the rest of the burst to others.
+    pub fn is_under(&self, rate: Rate, address: SocketAddr, now: Instant) -> bool {
+        self.cell(address).is_none_or(|cell| rate.allows(self.cells[cell], now))
+    }
+
+    fn cell(&self, address: SocketAddr) -> Option<usize> {
+        let network = Network::of(address)?;
+        Some(self.hasher.hash_one(network) as usize % RATE_CELLS)
     }
 }
 
@@ -159,6 +171,19 @@ mod tests {
         };
         assert_eq!([count("10.0.0.1:1"), count("10.0.0.1:2"), count("10.0.0.2:1")], [3, 0, 3]);
         assert_eq!([count("[2001:db8::1]:1"), count("[2001:db8::2]:1"), count("127.0.0.1:1")], [3, 0, 10]);
+    }
+
+    #[test]
+    fn a_smaller_burst_of_the_same_cells_leaves_the_rest_to_others() {
+        let mut rates = NetworkRates::new(Rate::new(1, 4), RandomState::with_seeds(1, 2, 3, 4));
+        let address = "10.0.0.1:1".parse().unwrap();
+        let half = Rate::new(1, 2);
+        let mut seen = Vec::new();
+        for _ in 0..5 {
+            seen.push((rates.is_under(half, address, at(0)), rates.take(address, at(0), || true).is_ok()));
+        }
+        assert_eq!(seen, [(true, true), (true, true), (false, true), (false, true), (false, false)]);
+        assert!(rates.is_under(half, "127.0.0.1:1".parse().unwrap(), at(0)));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!            poll_outcome()            -> what the owner's packets carried was acked or lost
 //!  send:     packet(now, buffer) -> PacketBuilder -> frames -> finish()
 //!            budget(now, until)        -> what may be planned; departure(now) -> when it leaves
-//!  time:     handle_timeout(now), each tick
+//!  time:     handle_timeout(now), each tick; path_changed(now), when the peer has moved
 //! ```
 //!
 //! A lost packet is never sent again as bytes. The owner puts a token on what it sends (which fragment
@@ -16,10 +16,14 @@
 mod ack;
 pub mod congestion;
 mod endpoint;
+mod incoming;
+mod outgoing;
 mod packet;
 mod reliable;
 pub(crate) mod rtt;
 mod sent;
+#[cfg(test)]
+mod tests;
 
 pub use ack::{Ack, AckError, AckRanges, Received};
 pub use endpoint::{Link, LinkError, LinkFrames, LinkStats, Outcome};

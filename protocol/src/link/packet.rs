@@ -7,7 +7,7 @@ use super::endpoint::Link;
 use super::sent::Sent;
 use crate::codec::Writer;
 use crate::frame::{frame_header, kind};
-use crate::limits::{ACK_BYTES_MIN, FRAME_HEADER_BYTES, PACKET_BYTES_MAX};
+use crate::limits::{FRAME_HEADER_BYTES, PACKET_BYTES_MAX};
 use crate::time::Instant;
 
 /// Writes one packet: the link's own frames first (acknowledgement, reliable messages), then the
@@ -43,7 +43,7 @@ impl<'l, 'b, T> PacketBuilder<'l, 'b, T> {
     ) -> Self {
         assert!(buffer.len() >= PACKET_BYTES_MAX, "a packet needs a buffer of {PACKET_BYTES_MAX} bytes");
         let mut writer = Writer::new(&mut buffer[..PACKET_BYTES_MAX]);
-        let number = link.sent.next_number();
+        let number = link.outgoing.sent.next_number();
         writer.u32(number as u32);
         let mut sent = Sent {
             at: now,
@@ -54,21 +54,8 @@ impl<'l, 'b, T> PacketBuilder<'l, 'b, T> {
             delivery: PacketState::default(),
             tokens: SmallVec::new(),
         };
-        let body_bytes = link.received.body_bytes();
-        let ack_fits = FRAME_HEADER_BYTES + body_bytes + reserve_bytes <= writer.room();
-        if let Some(largest) = link.received.largest().filter(|_| link.ack_news && ack_fits) {
-            writer.bytes(&frame_header(kind::ACK, body_bytes));
-            let start = writer.written();
-            link.received.write(now.since(link.largest_received_at), &mut writer);
-            // Ranges too long for their fields end the list early: the rest of the body is not written.
-            let written = writer.written() - start;
-            debug_assert!((ACK_BYTES_MIN..=body_bytes).contains(&written));
-            if written < body_bytes {
-                writer.patch(start - FRAME_HEADER_BYTES, &frame_header(kind::ACK, written));
-            }
-            sent.acks_below = largest + 1;
-        }
-        sent.reliable = reserve_bytes == 0 && link.outbox.write(number, &mut writer);
+        sent.acks_below = link.incoming.write(now, reserve_bytes, &mut writer).unwrap_or(0);
+        sent.reliable = reserve_bytes == 0 && link.outgoing.outbox.write(number, &mut writer);
         sent.eliciting = sent.reliable;
         PacketBuilder { link, now, writer, sent, tail_bytes: 0 }
     }
@@ -120,7 +107,7 @@ impl<'l, 'b, T> PacketBuilder<'l, 'b, T> {
 
     /// Ends the packet; `None` when there is nothing in it, and then nothing happened.
     pub fn finish(mut self) -> Option<Built> {
-        if self.link.probe_due && !self.sent.eliciting && self.fits(0) {
+        if self.link.outgoing.probe_due && !self.sent.eliciting && self.fits(0) {
             self.push(kind::PING, &[]);
         }
         if !self.sent.eliciting && self.sent.acks_below == 0 {

@@ -62,6 +62,9 @@ pub(super) struct SentPackets<T> {
     bytes_in_flight: usize,
     /// Unsettled eliciting packets.
     packets_in_flight: usize,
+    /// The first number that took the present path, and the bytes of those before that are in flight.
+    path_from: u64,
+    other_path_bytes: usize,
     /// The newest number that was acknowledged.
     largest_acked: Option<u64>,
 }
@@ -73,6 +76,8 @@ impl<T> Default for SentPackets<T> {
             slots: VecDeque::new(),
             bytes_in_flight: 0,
             packets_in_flight: 0,
+            path_from: 0,
+            other_path_bytes: 0,
             largest_acked: None,
         }
     }
@@ -90,6 +95,22 @@ impl<T> SentPackets<T> {
 
     pub fn bytes_in_flight(&self) -> usize {
         self.bytes_in_flight
+    }
+
+    /// Bytes in flight on the present path.
+    pub fn bytes_on_path(&self) -> usize {
+        self.bytes_in_flight - self.other_path_bytes
+    }
+
+    /// The number of the first packet that took the present path.
+    pub fn path_from(&self) -> u64 {
+        self.path_from
+    }
+
+    /// What is sent from now on takes another path.
+    pub fn path_changed(&mut self) {
+        self.path_from = self.next_number();
+        self.other_path_bytes = self.bytes_in_flight;
     }
 
     pub fn packets_in_flight(&self) -> usize {
@@ -153,6 +174,9 @@ impl<T> SentPackets<T> {
         if slot.sent.eliciting {
             self.bytes_in_flight -= usize::from(slot.sent.bytes);
             self.packets_in_flight -= 1;
+            if number < self.path_from {
+                self.other_path_bytes -= usize::from(slot.sent.bytes);
+            }
         }
         let sent = Sent { tokens: std::mem::take(&mut slot.sent.tokens), ..slot.sent };
         Some(Settled { number, acked, sent })
@@ -230,6 +254,19 @@ mod tests {
         assert_eq!(acked(&mut packets, 0, 2), []);
         packets.drop_settled_front();
         assert_eq!((packets.bytes_in_flight(), packets.next_number()), (0, 3));
+    }
+
+    #[test]
+    fn what_took_another_path_is_in_flight_and_not_on_this_one() {
+        let mut packets = sent(3);
+        packets.path_changed();
+        assert!(packets.push(packet(40, 3)).is_none());
+        assert_eq!((packets.path_from(), packets.bytes_in_flight(), packets.bytes_on_path()), (3, 400, 100));
+        assert_eq!(acked(&mut packets, 1, 1), [1]);
+        assert_eq!(acked(&mut packets, 3, 3), [3]);
+        assert_eq!((packets.bytes_in_flight(), packets.bytes_on_path()), (200, 0));
+        assert_eq!(lost(&mut packets, 100_000), [0, 2]);
+        assert_eq!((packets.bytes_in_flight(), packets.bytes_on_path()), (0, 0));
     }
 
     #[test]

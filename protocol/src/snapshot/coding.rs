@@ -133,6 +133,11 @@ impl Elapsed {
         Elapsed { ticks: ticks as i32, hz: i32::from(hz.max(1)) }
     }
 
+    /// Ticks since the baseline.
+    pub fn ticks(self) -> i32 {
+        self.ticks
+    }
+
     /// How far something came whose speed changed evenly, 1/64 unit from 1/16 unit per second, to the
     /// nearest, halves upward: `floor(2 * (v0 + v1) * ticks / hz + 1/2)`.
     pub fn distance(self, before: i16, now: i16) -> i32 {

@@ -117,6 +117,14 @@ impl<'b> Encoder<'b> {
         write_changed(&mut self.bits, self.elapsed, base, now);
     }
 
+    /// The same with its bits made before, for a baseline as old as this snapshot's.
+    pub fn changed_as(&mut self, change: &CodedChange) {
+        debug_assert_eq!(i32::from(change.ticks), self.elapsed.ticks(), "it leads from another tick");
+        debug_assert!(change.bits > 0, "there is a change");
+        self.catch_up();
+        change.write(&mut self.bits);
+    }
+
     /// The next entity of the baseline is not there any more.
     pub fn gone(&mut self) {
         self.mention();
@@ -149,13 +157,18 @@ impl<'b> Encoder<'b> {
 
     /// Catches up with the entities that are the same and says that this one is not.
     fn mention(&mut self) {
+        self.catch_up();
+        self.bits.flag(true);
+    }
+
+    /// Says of the entities before this one that they are the same.
+    fn catch_up(&mut self) {
         debug_assert!(!self.entering, "the baseline comes first");
         if !self.mentioned {
             self.mentioned = true;
             self.bits.flag(true);
         }
         self.skip_same();
-        self.bits.flag(true);
     }
 
     fn skip_same(&mut self) {
@@ -301,6 +314,68 @@ fn write_entered(to: &mut impl Sink, chunk: (i32, i32), gap: u64, entity: &Snaps
     to.signed(&ENTERED_VELOCITY, [now.velocity_x, now.velocity_y, now.velocity_z].map(i64::from));
     to.put((now.yaw & ((1 << YAW_BITS) - 1)).into(), YAW_BITS);
     to.unsigned(&STATE, now.state.into());
+}
+
+/// Words that hold the bits of any changed entity.
+const CODED_WORDS: usize = CHANGED_BITS_MAX.div_ceil(32);
+
+/// A changed entity in bits: made once, and written for all who have the same state of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodedChange {
+    /// The lowest bit first; 0 above `bits`.
+    words: [u32; CODED_WORDS],
+    bits: u8,
+    /// Since the snapshot's baseline.
+    ticks: u8,
+}
+
+const _: () = assert!(CHANGED_BITS_MAX <= u8::MAX as usize && BASELINE_TICKS_MAX <= u8::MAX as u32);
+
+impl CodedChange {
+    /// No change, which cannot be written, since a baseline of so many ticks ago.
+    pub const fn nothing(ticks_since_baseline: u8) -> CodedChange {
+        CodedChange { words: [0; CODED_WORDS], bits: 0, ticks: ticks_since_baseline }
+    }
+
+    /// From `base`, which who has a baseline of so many ticks ago knows, to `now`; `hz` is ticks a second.
+    ///
+    /// # Panics
+    /// When the baseline is more than [`BASELINE_TICKS_MAX`] ticks old.
+    pub fn new(hz: u16, ticks_since_baseline: u32, base: &EntityState, now: &EntityState) -> Self {
+        assert!(ticks_since_baseline <= BASELINE_TICKS_MAX, "a baseline {ticks_since_baseline} ticks old");
+        let mut buffer = [0; 4 * CODED_WORDS];
+        let mut writer = BitWriter::new(&mut buffer, 0);
+        writer.flag(true);
+        writer.flag(false);
+        write_changed(&mut writer, Elapsed::new(ticks_since_baseline, hz), base, now);
+        let bits = writer.bits() as u8;
+        writer.finish();
+        let (words, _) = buffer.as_chunks::<4>();
+        let words = std::array::from_fn(|at| u32::from_le_bytes(words[at]));
+        CodedChange { words, bits, ticks: ticks_since_baseline as u8 }
+    }
+
+    /// How old the baseline is.
+    pub const fn ticks(&self) -> u8 {
+        self.ticks
+    }
+
+    /// Its bits, those of its mention included; 0 for no change.
+    pub const fn bits(&self) -> usize {
+        self.bits as usize
+    }
+
+    fn write(&self, to: &mut BitWriter<'_>) {
+        let mut left = u32::from(self.bits);
+        for word in self.words {
+            let count = left.min(32);
+            to.put(word, count);
+            left -= count;
+            if left == 0 {
+                break;
+            }
+        }
+    }
 }
 
 /// The exact bits of a changed entity whose baseline is so many ticks old.

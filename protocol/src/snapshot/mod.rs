@@ -28,7 +28,7 @@ pub use coding::{
     SAME_BITS,
 };
 pub use decode::{SnapshotError, decode, peek_ticks};
-pub use encode::{Encoder, Head, changed_bits, encode, entered_bits};
+pub use encode::{CodedChange, Encoder, Head, changed_bits, encode, entered_bits};
 pub use state::{EntityState, OwnState, RING_CHUNKS, RING_SIDE, Snapshot, SnapshotEntity};
 
 /// A baseline is at most so many ticks older than the snapshot that leads from it.

@@ -364,6 +364,28 @@ proptest! {
     }
 
     #[test]
+    fn bits_made_before_are_those_that_are_written((base, now) in any_pair()) {
+        let age = now.tick.wrapping_sub(base.tick);
+        let head = Head { tick: now.tick, baseline: Some(base.tick), ..Head::default() };
+        let pairs = base.entities.iter().zip(&now.entities);
+        let pairs: Vec<_> = pairs.map(|(was, is)| (was.state, EntityState { kind: was.state.kind, ..is.state })).collect();
+        let write = |is_coded: bool| {
+            let mut buffer = [0; BODY_BYTES];
+            let mut encoder = Encoder::new(&mut buffer, HZ, &head);
+            encoder.own(&base.own, &now.own);
+            for (was, is) in &pairs {
+                let coded = CodedChange::new(HZ, age, was, is);
+                assert_eq!(coded.bits(), changed_bits(HZ, age, was, is));
+                if is_coded { encoder.changed_as(&coded) } else { encoder.changed(was, is) }
+                encoder.same();
+            }
+            let bytes = encoder.finish();
+            buffer[..bytes].to_vec()
+        };
+        prop_assert_eq!(write(true), write(false));
+    }
+
+    #[test]
     fn bits_are_told_before_they_are_written((base, now) in any_pair()) {
         let mut buffer = [0; BODY_BYTES];
         let head = Head { tick: now.tick, baseline: Some(base.tick), ..Head::default() };

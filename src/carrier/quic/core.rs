@@ -29,8 +29,9 @@ use ring::{hkdf, hmac};
 
 use super::attend::STEP_MAX;
 use super::congestion::{FlowController, FlowFactory, HeldBack};
+use super::gate::{Comer, Gate, GateConfig, Pass, seeded_hasher};
 use super::peers::{NotSent, Path, Peer, Peers};
-use super::{BEGIN_WINDOW, BEGINS_MAX, Congestion, Gate, Identity, Pass, QuicError, QuicReport, SWEEP_EVERY};
+use super::{Congestion, Identity, QuicError, QuicReport, SWEEP_EVERY};
 use crate::carrier::roster::Entry;
 use crate::carrier::udp::core::UdpCore;
 use crate::carrier::{Arrival, CarrierEnd, ConnectionId, Departure};
@@ -49,8 +50,8 @@ pub type Send<'s> = &'s mut dyn FnMut(SocketAddr, &[u8]);
 pub struct QuicCoreConfig {
     /// Who the server is. What it signs should be of one length, or the times of the handshake depend on chance.
     pub identity: Identity,
-    /// Connections on their way in at once; further ones are refused.
-    pub handshakes_max: usize,
+    /// How many connections are attended to.
+    pub gate: GateConfig,
     /// A tick takes so long at most.
     pub tick: Duration,
     /// How each client's share of its line is found.
@@ -169,11 +170,11 @@ impl QuicCore {
         clock: Monotonic,
         now: Instant,
     ) -> Result<Self, QuicError> {
-        let QuicCoreConfig { identity, handshakes_max, tick, congestion, seed } = config;
+        let QuicCoreConfig { identity, gate, tick, congestion, seed } = config;
         let congestion: Congestion = Arc::new(FlowFactory { clock, config: congestion });
         let token_key = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&seed);
         let mut server = ServerConfig::new(Arc::new(identity.crypto(None)?), Arc::new(token_key));
-        super::configure(&mut server, &congestion, handshakes_max);
+        super::configure(&mut server, &congestion, gate.handshakes_max);
         let server = Arc::new(server);
         let endpoint = seeded_endpoint(seed, ID_BYTES);
         Ok(QuicCore {
@@ -183,7 +184,7 @@ impl QuicCore {
             by_slot: Vec::new(),
             peers: Peers::new(tick),
             end,
-            gate: Gate { handshakes_max, begins_left: BEGINS_MAX, until: now + BEGIN_WINDOW },
+            gate: Gate::new(gate, seeded_hasher(seed), now),
             report: QuicReport::default(),
             clock,
             timers: BinaryHeap::new(),
@@ -244,7 +245,8 @@ impl QuicCore {
         self.report.connections += 1;
         let on_its_way = |a: &&Attended| !matches!(a.stage, Stage::In(_) | Stage::Closing);
         let under_way = self.connections.iter().flatten().filter(on_its_way).count();
-        let pass = self.gate.decide(now, under_way, incoming.may_retry(), &mut self.report);
+        let comer = Comer { address: incoming.remote_address(), may_retry: incoming.may_retry() };
+        let pass = self.gate.decide(now, under_way, comer, &mut self.report);
         self.buffer.clear();
         let answer = match pass {
             Pass::Attend => return self.accept(now, incoming, send),
@@ -296,7 +298,9 @@ impl QuicCore {
         }
         if now >= self.sweep_at {
             self.sweep_at = now + SWEEP_EVERY.into();
-            for id in self.peers.sweep(now, &mut self.report) {
+            let arrivals = &mut self.end.arrivals;
+            let tell = |moved| arrivals.push(moved, &[]).is_ok();
+            for id in self.peers.sweep(now, &mut self.report, tell) {
                 self.end(now, id, Some(CloseReason::TimedOut));
                 roster.release(id, DisconnectReason::TimedOut);
             }

@@ -16,6 +16,7 @@ mod attend;
 mod certificate;
 mod congestion;
 pub mod core;
+mod gate;
 #[cfg(test)]
 mod line;
 mod peers;
@@ -32,10 +33,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration as StdDuration;
 
+use ahash::RandomState;
 use ninefold_protocol::connection::{CloseReason, DisconnectReason};
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::link::congestion::CongestionConfig;
-use ninefold_protocol::time::{Duration, Instant};
+use ninefold_protocol::time::Duration;
 use quinn::{Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime, VarInt};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -44,6 +46,7 @@ use tokio::time::MissedTickBehavior;
 
 use self::certificate::KeyLogTo;
 use self::congestion::FlowFactory;
+use self::gate::{Comer, Gate, Pass};
 use self::peers::{Peers, close};
 use self::transport::{Congestion, Qlogs, transport};
 use super::roster::{Door, Entry};
@@ -52,19 +55,13 @@ use crate::clock::Monotonic;
 use crate::telemetry::Live;
 
 pub use self::certificate::{Identity, IdentityError};
+pub use self::gate::GateConfig;
 pub use self::report::QuicReport;
 
 /// Departures before anything else gets its turn.
 const DEPARTURES_PER_TURN_MAX: usize = 4_096;
 /// How often every session is looked at.
 const SWEEP_EVERY: StdDuration = StdDuration::from_millis(250);
-/// Connections that may begin within [`BEGIN_WINDOW`]; a handshake costs the thread some 200 us.
-const BEGINS_MAX: u32 = 200;
-/// How long [`BEGINS_MAX`] must last.
-const BEGIN_WINDOW: Duration = Duration::from_ms(100);
-/// With so many handshakes of the allowed ones under way, whoever begins has to prove its address first:
-/// one in this many.
-const RETRY_SHARE: usize = 4;
 /// Bytes kept of a connection that is not looked at yet, and of all of them.
 const INCOMING_BYTES_MAX: u64 = 8 << 10;
 const INCOMING_BYTES_ALL_MAX: u64 = 4 << 20;
@@ -76,8 +73,8 @@ const FAREWELL_MAX: StdDuration = StdDuration::from_millis(250);
 pub struct QuicConfig {
     /// Who the server is.
     pub identity: Identity,
-    /// Connections on their way in at once; further ones are refused.
-    pub handshakes_max: usize,
+    /// How many connections are attended to.
+    pub gate: GateConfig,
     /// A tick takes so long at most.
     pub tick: Duration,
     /// How each client's share of its line is found.
@@ -142,11 +139,11 @@ impl BoundQuic {
         clock: Monotonic,
         live: Arc<Live>,
     ) -> Result<RunningQuic, QuicError> {
-        let QuicConfig { identity, handshakes_max, tick, congestion, debug_dir } = config;
+        let QuicConfig { identity, gate, tick, congestion, debug_dir } = config;
         let congestion: Congestion = Arc::new(FlowFactory { clock, config: congestion });
         let key_log = debug_dir.as_deref().map(open_debug_dir).transpose()?;
         let mut server = ServerConfig::with_crypto(Arc::new(identity.crypto(key_log)?));
-        configure(&mut server, &congestion, handshakes_max);
+        configure(&mut server, &congestion, gate.handshakes_max);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
         let endpoint = Endpoint::new(
@@ -163,7 +160,7 @@ impl BoundQuic {
             endpoint,
             end,
             door,
-            handshakes_max,
+            gate,
             tick,
             clock,
             live,
@@ -222,7 +219,7 @@ struct Quic {
     endpoint: Endpoint,
     end: CarrierEnd,
     door: Door,
-    handshakes_max: usize,
+    gate: GateConfig,
     tick: Duration,
     clock: Monotonic,
     live: Arc<Live>,
@@ -249,7 +246,7 @@ impl Quic {
     }
 
     async fn serve(self) -> QuicReport {
-        let Quic { server, mut qlogs, endpoint, end, mut door, handshakes_max, tick, clock, live, .. } = self;
+        let Quic { server, mut qlogs, endpoint, end, mut door, gate, tick, clock, live, .. } = self;
         let CarrierEnd { arrivals, mut departures } = end;
         let mut evictions = door.take_evicted().expect("the thread is the only one to listen");
         let shared = Rc::new(Shared {
@@ -260,7 +257,7 @@ impl Quic {
             attended: Cell::new(0),
             clock,
         });
-        let mut gate = Gate { handshakes_max, begins_left: BEGINS_MAX, until: clock.now() + BEGIN_WINDOW };
+        let mut gate = Gate::new(gate, RandomState::new(), clock.now());
         let mut sweeps = tokio::time::interval(SWEEP_EVERY);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.stop.load(Ordering::Relaxed) && !departures.is_abandoned() {
@@ -304,50 +301,12 @@ fn with_qlog(server: &ServerConfig, qlogs: &mut Qlogs) -> Option<Arc<ServerConfi
     Some(Arc::new(server))
 }
 
-/// Decides which connections are attended to at all.
-struct Gate {
-    handshakes_max: usize,
-    begins_left: u32,
-    until: Instant,
-}
-
-/// What becomes of a connection that somebody begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    Attend,
-    Refuse,
-    /// It has to prove its address first.
-    Retry,
-    /// Not a word: it begins again by itself in a while.
-    Ignore,
-}
-
 impl Gate {
-    /// Decides and counts, while so many connections are `under_way`.
-    fn decide(&mut self, now: Instant, under_way: usize, may_retry: bool, report: &mut QuicReport) -> Pass {
-        if now >= self.until {
-            (self.begins_left, self.until) = (BEGINS_MAX, now + BEGIN_WINDOW);
-        }
-        if under_way >= self.handshakes_max {
-            report.handshakes_over_limit += 1;
-            return Pass::Refuse;
-        }
-        if under_way >= self.handshakes_max / RETRY_SHARE && may_retry {
-            report.retries += 1;
-            return Pass::Retry;
-        }
-        if self.begins_left == 0 {
-            report.handshakes_over_rate += 1;
-            return Pass::Ignore;
-        }
-        self.begins_left -= 1;
-        Pass::Attend
-    }
-
     fn pass(&mut self, shared: &Shared, incoming: Incoming) -> Option<Incoming> {
         let mut report = shared.report.borrow_mut();
         report.connections += 1;
-        match self.decide(shared.clock.now(), shared.attended.get(), incoming.may_retry(), &mut report) {
+        let comer = Comer { address: incoming.remote_address(), may_retry: incoming.may_retry() };
+        match self.decide(shared.clock.now(), shared.attended.get(), comer, &mut report) {
             Pass::Attend => return Some(incoming),
             Pass::Refuse => incoming.refuse(),
             // What cannot be sent now is asked for again.
@@ -436,7 +395,10 @@ impl Shared {
     }
 
     fn sweep(&self, live: &Live) {
-        let silent = self.peers.borrow_mut().sweep(self.clock.now(), &mut self.report.borrow_mut());
+        let mut arrivals = self.arrivals.borrow_mut();
+        let tell = |moved| arrivals.push(moved, &[]).is_ok();
+        let silent = self.peers.borrow_mut().sweep(self.clock.now(), &mut self.report.borrow_mut(), tell);
+        drop(arrivals);
         for id in silent {
             self.end(id, Some(CloseReason::TimedOut), Some(DisconnectReason::TimedOut));
         }

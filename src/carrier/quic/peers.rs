@@ -11,7 +11,7 @@ use super::congestion::{FlowController, HeldBack};
 use super::report::{Counted, QuicReport};
 use super::transport::{Flow, RECORD_BYTES, ROOM_PACKETS_MAX, SEND_BUFFER_BYTES, room};
 use crate::carrier::roster::Entry;
-use crate::carrier::{Arrival, ConnectionId};
+use crate::carrier::{Arrival, ConnectionId, is_other_path};
 
 /// A path that has been too narrow for so long, with packets waiting for it, will not grow.
 const NARROW_MAX: Duration = Duration::from_secs(5);
@@ -252,9 +252,14 @@ impl<C: Path> Peers<C> {
         });
     }
 
-    /// Looks at every session: who has moved, whose path has grown, and who has been silent for too long,
-    /// which is given back.
-    pub fn sweep(&mut self, now: Instant, report: &mut QuicReport) -> Vec<ConnectionId> {
+    /// Looks at every session: who has moved, of which the tick is told, whose path has grown, and who has been silent
+    /// for too long, which is given back. `tell` says whether it could.
+    pub fn sweep(
+        &mut self,
+        now: Instant,
+        report: &mut QuicReport,
+        mut tell: impl FnMut(Arrival) -> bool,
+    ) -> Vec<ConnectionId> {
         let mut silent = Vec::new();
         for peer in self.slots.iter_mut().filter_map(|peer| peer.as_deref_mut()) {
             let stats = peer.connection.stats();
@@ -266,7 +271,10 @@ impl<C: Path> Peers<C> {
                 silent.push(peer.id);
             }
             let address = peer.connection.address();
-            if address != peer.address {
+            // What the lane has no room for is told with the next look.
+            let is_told = address != peer.address
+                && (!is_other_path(peer.address, address) || tell(Arrival::Moved(peer.id)));
+            if is_told {
                 peer.address = address;
                 // Another path has another controller.
                 peer.held_back = peer.connection.held_back();

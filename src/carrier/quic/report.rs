@@ -31,6 +31,8 @@ report! {
     handshakes_over_limit,
     /// Those not answered because too many began in a while.
     handshakes_over_rate,
+    /// Those not answered because too many began from one network.
+    handshakes_network_over_rate,
     /// Those that failed: no TLS 1.3, no protocol in common, or silence.
     handshakes_failed,
     /// Clients that did not show a token in time, or something that is none.

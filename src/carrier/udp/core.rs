@@ -22,7 +22,7 @@ use ninefold_protocol::time::{Duration, Instant};
 use super::UdpReport;
 use crate::carrier::held::{HELD_MAX, Held};
 use crate::carrier::roster::{Entry, Generations};
-use crate::carrier::{Arrival, Carrier, CarrierEnd, ConnectionId, Departure};
+use crate::carrier::{Arrival, Carrier, CarrierEnd, ConnectionId, Departure, is_other_path};
 
 /// Departures before arrivals get their turn.
 const DEPARTURES_PER_TURN_MAX: usize = 4_096;
@@ -153,6 +153,8 @@ impl UdpCore {
                     let connection = self.generations.enter(slot, Carrier::Udp);
                     Arrival::Connected { connection, client_id }
                 }
+                Event::Moved { from, to, .. } if !is_other_path(from, to) => continue,
+                Event::Moved { slot, .. } => Arrival::Moved(self.generations.current(slot)),
                 Event::Disconnected { reason: DisconnectReason::ByServer, .. } => continue,
                 Event::Disconnected { slot, reason, .. } => {
                     let connection = self.generations.current(slot);

@@ -8,7 +8,7 @@ use hecs::Entity;
 use ninefold_world::{CHUNK_UNITS, ChunkCoord, Mover, Pace, Position, Wish};
 use smallvec::SmallVec;
 
-use super::path::{self, Cell};
+use super::path::{self, Way};
 use super::ring;
 use super::{Body, KIND_CREATURE, Replicated, Scene};
 
@@ -40,12 +40,14 @@ pub struct Creatures {
     made: u64,
     /// All of them as they move: put in order by each census, so that a tick allocates nothing for it.
     order: Vec<Entity>,
+    /// The chunks that creatures were made for, in ascending order; of the last census, kept for its memory.
+    inhabited: Vec<ChunkCoord>,
 }
 
 /// Where a creature is going.
 struct Wanderer {
-    /// Cells still to be gone to, the next one last.
-    path: SmallVec<[Cell; 16]>,
+    /// Cells still to be gone to.
+    way: Way,
     /// Rests until then, or has given up on its next cell by then.
     until: u64,
 }
@@ -59,6 +61,7 @@ impl Creatures {
             homes: AHashMap::new(),
             made: 0,
             order: Vec::new(),
+            inhabited: Vec::new(),
         }
     }
 
@@ -88,10 +91,11 @@ impl Creatures {
             }
         }
         // The order of a map means nothing, and the random numbers must be the same again.
-        let mut homes: Vec<_> = self.homes.iter().collect();
-        homes.sort_unstable_by_key(|(coord, _)| **coord);
+        self.inhabited.clear();
+        self.inhabited.extend(self.homes.keys());
+        self.inhabited.sort_unstable();
         self.order.clear();
-        self.order.extend(homes.into_iter().flat_map(|(_, entities)| entities.iter().copied()));
+        self.order.extend(self.inhabited.iter().flat_map(|coord| &self.homes[coord]));
     }
 
     fn spawn(&mut self, scene: &mut Scene<'_>, coord: ChunkCoord) -> Option<Entity> {
@@ -99,7 +103,7 @@ impl Creatures {
         self.made += 1;
         let id = CREATURE_ID | (scene.tick << 24) | (self.made & 0xff_ffff);
         let body = Body::standing(Mover::standing(at));
-        let wanderer = Wanderer { path: SmallVec::new(), until: scene.tick };
+        let wanderer = Wanderer { way: Way::none(), until: scene.tick };
         Some(scene.entities.spawn((body, Replicated::new(id, KIND_CREATURE), wanderer)))
     }
 
@@ -115,17 +119,16 @@ impl Creatures {
         let at = body.mover.position;
         let wish = {
             let Ok(mut wanderer) = scene.entities.get::<&mut Wanderer>(entity) else { return };
-            let next = wanderer.path.last().map(|cell| cell.middle());
+            let next = wanderer.way.next();
             match next {
                 Some((x, z)) if (x - at.x).abs() < NEAR_UNITS && (z - at.z).abs() < NEAR_UNITS => {
-                    wanderer.path.pop();
-                    let rests = wanderer.path.is_empty();
+                    let rests = wanderer.way.advance();
                     let ticks = if rests { self.random.u64(..REST_TICKS_MAX) } else { STUCK_TICKS };
                     wanderer.until = scene.tick + ticks;
                     Wish::default()
                 }
                 Some(_) if scene.tick > wanderer.until => {
-                    wanderer.path.clear();
+                    wanderer.way = Way::none();
                     Wish::default()
                 }
                 Some(to) => towards(at, to),
@@ -151,12 +154,12 @@ impl Creatures {
     /// Finds a way to somewhere in the chunk that it is in, or over its border.
     fn set_out(&mut self, scene: &mut Scene<'_>, entity: Entity, at: Position) {
         let salt = self.random.u64(..);
-        let path = at.chunk().and_then(|coord| {
+        let way = at.chunk().and_then(|coord| {
             let loaded = scene.loaded(coord)?;
             Some(path::find(loaded.chunk, loaded.open_doors, at, salt, |coord| scene.chunk(coord)))
         });
         let Ok(mut wanderer) = scene.entities.get::<&mut Wanderer>(entity) else { return };
-        wanderer.path = path.unwrap_or_default();
+        wanderer.way = way.unwrap_or(Way::none());
         wanderer.until = scene.tick + STUCK_TICKS;
     }
 }

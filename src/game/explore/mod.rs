@@ -23,12 +23,14 @@ struct Avatar;
 #[derive(Debug)]
 pub struct Explore {
     creatures: Creatures,
+    /// Chunks in which players are; of one census, kept for its memory.
+    players: Vec<ChunkCoord>,
 }
 
 impl Explore {
     /// A world in which so many creatures live in each chunk where a player is. The seed decides where they go.
     pub fn new(seed: u64, creatures_per_chunk: u32) -> Self {
-        Explore { creatures: Creatures::new(seed, creatures_per_chunk) }
+        Explore { creatures: Creatures::new(seed, creatures_per_chunk), players: Vec::new() }
     }
 
     /// Creatures that are about.
@@ -52,13 +54,14 @@ impl Game for Explore {
 
     fn tick(&mut self, scene: &mut Scene<'_>) {
         if self.creatures.is_time_for_census(scene.tick) {
-            let mut players: Vec<ChunkCoord> = Vec::new();
+            let players = &mut self.players;
+            players.clear();
             for (body, _) in scene.entities.query::<(&Body, &Avatar)>().iter() {
                 players.extend(body.mover.position.chunk());
             }
             players.sort_unstable();
             players.dedup();
-            self.creatures.census(scene, &players);
+            self.creatures.census(scene, players);
         }
         self.creatures.wander(scene);
     }

@@ -1,7 +1,5 @@
 //! Ways through a chunk, from cell to cell, over steps and through openings and open doors.
 
-use std::collections::VecDeque;
-
 use ninefold_world::{
     Axis, CELL_UNITS, CELLS_PER_CHUNK, Chunk, ChunkCoord, FIXED_PER_UNIT, OpenDoors, PLAYER_HEIGHT_UNITS,
     Position, STEP_UNITS,
@@ -13,32 +11,48 @@ const PATH_CELLS_MAX: usize = 48;
 const SIDE: i32 = CELLS_PER_CHUNK as i32;
 const CELLS: usize = CELLS_PER_CHUNK * CELLS_PER_CHUNK;
 
-/// A cell of the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cell {
+/// A way, from cell to cell of one chunk and at most one cell further. It needs no memory of its own.
+#[derive(Debug, Clone)]
+pub struct Way {
     chunk: ChunkCoord,
-    x: i32,
-    z: i32,
+    /// Counted from the chunk's corner, the next one last.
+    cells: SmallVec<[(i8, i8); WAY_CELLS_INLINE]>,
 }
 
-impl Cell {
-    /// Its middle: x and z in the world.
-    pub fn middle(self) -> (f64, f64) {
+/// Room for the longest way.
+const WAY_CELLS_INLINE: usize = 64;
+
+const _: () = assert!(PATH_CELLS_MAX < WAY_CELLS_INLINE, "and the cell beyond the border");
+
+impl Way {
+    /// A way to nowhere.
+    pub fn none() -> Way {
+        Way { chunk: ChunkCoord { cx: 0, cz: 0 }, cells: SmallVec::new() }
+    }
+
+    /// The middle of the next cell, x and z in the world; `None` at its end.
+    pub fn next(&self) -> Option<(f64, f64)> {
         let (x0, z0) = self.chunk.origin();
-        let middle = |cell: i32| f64::from(cell * CELL_UNITS + CELL_UNITS / 2);
-        (x0 + middle(self.x), z0 + middle(self.z))
+        let middle = |cell: i8| f64::from(i32::from(cell) * CELL_UNITS + CELL_UNITS / 2);
+        self.cells.last().map(|(x, z)| (x0 + middle(*x), z0 + middle(*z)))
+    }
+
+    /// The next cell is reached; says whether that was the last one.
+    pub fn advance(&mut self) -> bool {
+        self.cells.pop();
+        self.cells.is_empty()
     }
 }
 
 /// A way from a place in a chunk to one of the cells that can be reached, chosen by `salt`; where that lies on the
-/// border and the way goes on beyond, one cell further. The next cell comes last.
+/// border and the way goes on beyond, one cell further.
 pub fn find<'c>(
     chunk: &Chunk,
     open_doors: OpenDoors,
     from: Position,
     salt: u64,
     chunk_at: impl Fn(ChunkCoord) -> Option<&'c Chunk>,
-) -> SmallVec<[Cell; 16]> {
+) -> Way {
     let coord = chunk.coord();
     let (x0, z0) = coord.origin();
     let cell = |units: f64| ((units / f64::from(CELL_UNITS)) as i32).clamp(0, SIDE - 1);
@@ -47,9 +61,10 @@ pub fn find<'c>(
     let mut came_from = [u16::MAX; CELLS];
     came_from[start] = start as u16;
     let mut reached: SmallVec<[u16; CELLS]> = SmallVec::new();
-    let mut queue = VecDeque::from([start]);
-    while let Some(at) = queue.pop_front() {
-        reached.push(at as u16);
+    reached.push(start as u16);
+    let mut looked_from = 0;
+    while let Some(at) = reached.get(looked_from).map(|at| usize::from(*at)) {
+        looked_from += 1;
         for (dx, dz) in [(1, 0), (0, 1), (-1, 0), (0, -1)] {
             let (x, z) = (at as i32 % SIDE + dx, at as i32 / SIDE + dz);
             if !(0..SIDE).contains(&x) || !(0..SIDE).contains(&z) || came_from[index(x, z)] != u16::MAX {
@@ -57,21 +72,18 @@ pub fn find<'c>(
             }
             if leads(chunk, open_doors, at, index(x, z)) {
                 came_from[index(x, z)] = at as u16;
-                queue.push_back(index(x, z));
+                reached.push(index(x, z) as u16);
             }
         }
     }
     let goal = usize::from(reached[(salt % reached.len() as u64) as usize]);
-    let mut path = SmallVec::new();
-    path.extend(beyond(chunk, goal, chunk_at));
-    let mut at = goal;
-    while at != start {
-        path.push(Cell { chunk: coord, x: at as i32 % SIDE, z: at as i32 / SIDE });
-        at = usize::from(came_from[at]);
-    }
-    let cut = path.len().saturating_sub(PATH_CELLS_MAX);
-    path.drain(..cut);
-    path
+    let before = |at: usize| Some(usize::from(came_from[at])).filter(|_| at != start);
+    let own = || std::iter::successors(Some(goal), |at| before(*at)).take_while(|at| *at != start);
+    let cell = |at: usize| ((at as i32 % SIDE) as i8, (at as i32 / SIDE) as i8);
+    let further = beyond(chunk, goal, chunk_at);
+    let cut = (own().count() + usize::from(further.is_some())).saturating_sub(PATH_CELLS_MAX);
+    let cells = further.into_iter().chain(own().map(cell)).skip(cut).collect();
+    Way { chunk: coord, cells }
 }
 
 fn index(x: i32, z: i32) -> usize {
@@ -110,7 +122,7 @@ fn beyond<'c>(
     chunk: &Chunk,
     cell: usize,
     chunk_at: impl Fn(ChunkCoord) -> Option<&'c Chunk>,
-) -> Option<Cell> {
+) -> Option<(i8, i8)> {
     let (x, z) = (cell as i32 % SIDE, cell as i32 / SIDE);
     let (dx, dz) = match (x, z) {
         (0, _) => (-1, 0),
@@ -123,11 +135,7 @@ fn beyond<'c>(
     let coord = ChunkCoord { cx: of.cx.checked_add(dx)?, cz: of.cz.checked_add(dz)? };
     let neighbour = chunk_at(coord)?;
     let (to_x, to_z) = ((x + dx).rem_euclid(SIDE), (z + dz).rem_euclid(SIDE));
-    can_step(column(chunk, x, z)?, column(neighbour, to_x, to_z)?).then_some(Cell {
-        chunk: coord,
-        x: to_x,
-        z: to_z,
-    })
+    can_step(column(chunk, x, z)?, column(neighbour, to_x, to_z)?).then_some(((x + dx) as i8, (z + dz) as i8))
 }
 
 #[cfg(test)]
@@ -151,21 +159,20 @@ mod tests {
             let chunk = chunk_at(coord).unwrap();
             let from = chunk.spawn(n as u64);
             let mut path = find(chunk, OpenDoors::NONE, from, 77 * n as u64, chunk_at);
-            longest = longest.max(path.len());
-            ways += usize::from(!path.is_empty());
+            longest = longest.max(path.cells.len());
+            ways += usize::from(path.next().is_some());
             let mut mover = Mover::standing(from);
-            while let Some(cell) = path.pop() {
+            while let Some((x, z)) = path.next() {
                 for _ in 0..120 {
                     let at = mover.position;
-                    let (x, z) = cell.middle();
                     if (x - at.x).abs() < 2.0 && (z - at.z).abs() < 2.0 {
                         break;
                     }
                     mover = walk(&loaded, mover, super::super::creature::towards(at, (x, z)), pace).mover;
                 }
-                let (x, z) = cell.middle();
                 let (dx, dz) = (x - mover.position.x, z - mover.position.z);
-                assert!(dx.abs() < 2.0 && dz.abs() < 2.0, "{coord:?}: stuck {dx} {dz} before {cell:?}");
+                assert!(dx.abs() < 2.0 && dz.abs() < 2.0, "{coord:?}: stuck {dx} {dz} before {x} {z}");
+                path.advance();
             }
         }
         assert!(ways > 40 && longest > 8, "{ways} ways, the longest of {longest} cells");

@@ -9,15 +9,18 @@
 
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::snapshot::{
-    CHANGED_BITS_MAX, ENTERED_BITS_MAX, ENTITIES_PER_SNAPSHOT_MAX, Encoder, GONE_BITS, Head, OwnState,
-    SAME_BITS, SnapshotEntity, changed_bits, entered_bits,
+    ENTERED_BITS_MAX, ENTITIES_PER_SNAPSHOT_MAX, Encoder, GONE_BITS, Head, OwnState, SAME_BITS,
+    SnapshotEntity, entered_bits,
 };
 
+use super::neighbourhood::Neighbourhoods;
+use super::news::{Came, News};
 use super::urgency::{Urgencies, distance_squared};
 use crate::replicas::Replicas;
 use crate::rules::Rules;
 use crate::session::Session;
-use crate::snapshots::{Lists, Sent, SentSnapshots, TOLD_INDEX_MAX, Told};
+use crate::snapshots::{Lists, Told};
+use crate::view::View;
 
 /// Bits that a snapshot needs beside its entities: the head, the own mover, all doors, the ends of its lists.
 const FRAME_BITS: usize = 8 * 80;
@@ -43,12 +46,14 @@ pub struct Composed<'c> {
     pub left_out: usize,
 }
 
-/// Writes snapshots; kept from client to client for its memory.
+/// Writes snapshots; kept from client to client for its memory, and for what it has found out for others already.
 #[derive(Debug)]
 pub struct Composer {
     body: Box<[u8; PACKET_BYTES_MAX]>,
-    /// Entities that the client should know of, by index.
-    here: Vec<u32>,
+    pub(super) neighbourhoods: Neighbourhoods,
+    news: News,
+    /// Of too many entities around, the nearest.
+    nearest: Vec<u32>,
     changes: Vec<Change>,
     urgencies: Urgencies,
     lists: Lists,
@@ -58,10 +63,10 @@ pub struct Composer {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Change {
     pub index: u32,
-    /// The tick whose state it has; `None` if it knows nothing of the entity.
-    pub as_of: Option<u64>,
     pub kind: Kind,
-    /// What telling it takes: at most so many, and exactly so many once [`Composer::count`] has run.
+    /// The tick whose state it has; means nothing for what has entered.
+    as_of: u64,
+    /// What telling it takes: of what has entered at most so many, and no more than that once [`Composer::count`] has run.
     pub bits: usize,
     /// Whether it is told now.
     pub told: bool,
@@ -79,7 +84,9 @@ impl Default for Composer {
     fn default() -> Self {
         Composer {
             body: Box::new([0; PACKET_BYTES_MAX]),
-            here: Vec::new(),
+            neighbourhoods: Neighbourhoods::default(),
+            news: News::default(),
+            nearest: Vec::new(),
             changes: Vec::new(),
             urgencies: Urgencies::default(),
             lists: Lists::default(),
@@ -88,16 +95,26 @@ impl Default for Composer {
 }
 
 impl Composer {
+    /// Another tick begins: what was found out in the last one is over.
+    pub fn begin_tick(&mut self, tick: u64, replicas: &Replicas) {
+        self.neighbourhoods.begin_tick();
+        self.news.begin_tick(tick, replicas);
+    }
+
+    /// Bytes of memory of what is kept for each entity.
+    pub fn memory_bytes(&self) -> usize {
+        self.news.memory_bytes() + self.neighbourhoods.memory_bytes() + self.urgencies.memory_bytes()
+    }
+
     /// Writes what the client is to be told now, and remembers it as sent.
     pub fn compose(&mut self, around: &Around<'_>, session: &mut Session) -> Composed<'_> {
-        self.look_around(around, session);
         let now = around.tick;
         session.snapshots.trim(now, &mut self.lists);
         let baseline = session.snapshots.baseline();
         let (base_tick, base_own, base_doors) =
             baseline.map_or((None, OwnState::default(), [0; 9]), |b| (Some(b.tick), b.own, b.open_doors));
-        self.compare(around, baseline.map_or((&[], 0), |b| (&b.told, b.tick)));
-        let left_out = self.choose(around, session, base_tick.unwrap_or(now));
+        self.compare(around, &session.view, baseline.map_or((&[], now), |b| (&b.told, b.tick)));
+        let left_out = self.choose(around, session);
         let head = Head {
             tick: now as u32,
             baseline: base_tick.map(|tick| tick as u32),
@@ -108,7 +125,7 @@ impl Composer {
         let mut encoder = Encoder::new(&mut self.body[..], around.rules.tick_rate_hz as u16, &head);
         encoder.own(&base_own, &around.own);
         encoder.open_doors(&base_doors, (base_own.cx, base_own.cz), &around.open_doors);
-        write_known(&mut encoder, around, &self.changes);
+        write_known(&mut encoder, &self.changes, &self.news);
         write_entered(&mut encoder, around, &self.changes);
         let bytes = encoder.finish();
         let mut list = self.lists.take();
@@ -117,121 +134,99 @@ impl Composer {
         Composed { body: &self.body[..bytes], is_full: base_tick.is_none(), left_out }
     }
 
-    /// Finds the entities of the ring; of too many, the nearest.
-    fn look_around(&mut self, around: &Around<'_>, session: &Session) {
-        self.here.clear();
-        for place in session.view.ring() {
-            if let Some(cell) = around.replicas.cell(place.coord) {
-                let others = cell.indices().iter().copied();
-                self.here.extend(others.filter(|i| Some(*i) != around.own_index && *i <= TOLD_INDEX_MAX));
-            }
-        }
-        if self.here.len() > ENTITIES_PER_SNAPSHOT_MAX {
-            let far = |index: &u32| {
-                let state = around.replicas.get(*index).map(|replica| replica.state);
-                state.map_or(i64::MAX, |state| distance_squared(&around.own, &state))
-            };
-            self.here.select_nth_unstable_by_key(ENTITIES_PER_SNAPSHOT_MAX, far);
-            self.here.truncate(ENTITIES_PER_SNAPSHOT_MAX);
-        }
-        self.here.sort_unstable();
-    }
-
     /// Lays what the client has beside what is: one entry for each index of either, two where an index has another
     /// entity now, ascending.
-    fn compare(&mut self, around: &Around<'_>, (told, base_tick): (&[Told], u64)) {
-        self.changes.clear();
-        let mut here = self.here.iter().copied().peekable();
+    fn compare(&mut self, around: &Around<'_>, view: &View, (told, base_tick): (&[Told], u64)) {
+        let Composer { neighbourhoods, news, nearest, changes, .. } = self;
+        changes.clear();
+        let mut here = neighbourhoods.entities(view, around.replicas);
+        if here.len() > ENTITIES_PER_SNAPSHOT_MAX {
+            find_nearest(around, here, nearest);
+            here = nearest;
+        }
+        let others = here.iter().copied().filter(|index| Some(*index) != around.own_index);
+        let mut here = others.peekable();
         for told in told {
             let (index, as_of) = (told.index(), told.as_of(base_tick));
             while let Some(new) = here.next_if(|new| *new < index) {
-                self.changes.push(Change::new(new, None, Kind::Entered));
+                changes.push(Change::entered(new));
             }
             let is_here = here.next_if(|other| *other == index).is_some();
-            let change = if is_here { known(around, index, as_of) } else { None };
-            match change {
-                Some(change) => self.changes.push(change),
-                None => {
-                    self.changes.push(Change::new(index, Some(as_of), Kind::Gone));
-                    if is_here {
-                        self.changes.push(Change::new(index, None, Kind::Entered));
-                    }
-                }
+            let (came, bits) =
+                if is_here { news.of(around, index, as_of, base_tick) } else { (Came::Gone, 0) };
+            changes.push(Change::of(index, as_of, came, bits));
+            if is_here && came == Came::Gone {
+                changes.push(Change::entered(index));
             }
         }
-        self.changes.extend(here.map(|index| Change::new(index, None, Kind::Entered)));
+        changes.extend(here.map(Change::entered));
     }
 
     /// Decides what is told now, and how much is left out.
-    fn choose(&mut self, around: &Around<'_>, session: &Session, base_tick: u64) -> usize {
+    fn choose(&mut self, around: &Around<'_>, session: &Session) -> usize {
         let budget = (8 * around.rules.snapshot_bytes_max).saturating_sub(FRAME_BITS);
         let fits = |changes: &[Change]| changes.iter().map(|change| change.bits).sum::<usize>() <= budget;
-        // Counting costs as much as writing. A few dozen fit whatever they are.
+        // Counting costs as much as writing. A few fit whatever they are.
         if !fits(&self.changes) {
-            self.count(around, base_tick);
+            self.count(around);
         }
         if fits(&self.changes) {
-            self.changes.iter_mut().for_each(|change| change.told = true);
             return 0;
         }
         self.urgencies.choose(around, session, &mut self.changes, budget)
     }
 
-    /// Counts the bits of each change.
-    fn count(&mut self, around: &Around<'_>, base_tick: u64) {
-        let age = (around.tick - base_tick) as u32;
-        for change in &mut self.changes {
-            let Some(now) = entity(around, change.index) else { continue };
-            let base =
-                change.as_of.and_then(|as_of| around.replicas.state_in(around.tick, as_of, change.index));
-            match (change.kind, base) {
-                (Kind::Changed, Some(base)) => {
-                    change.bits = changed_bits(around.rules.tick_rate_hz as u16, age, base, &now.state);
-                }
-                (Kind::Entered, _) => change.bits = entered_bits((around.own.cx, around.own.cz), &now),
-                _ => {}
+    /// Counts the bits of those that have entered.
+    fn count(&mut self, around: &Around<'_>) {
+        for change in self.changes.iter_mut().filter(|change| change.kind == Kind::Entered) {
+            if let Some(now) = entity(around, change.index) {
+                change.bits = entered_bits((around.own.cx, around.own.cz), &now);
             }
         }
     }
 }
 
 impl Change {
-    fn new(index: u32, as_of: Option<u64>, kind: Kind) -> Change {
-        let (bits, told) = match kind {
-            Kind::Same => (SAME_BITS, true),
-            Kind::Gone => (GONE_BITS, true),
-            Kind::Changed => (CHANGED_BITS_MAX, false),
-            Kind::Entered => (ENTERED_BITS_MAX, false),
+    fn of(index: u32, as_of: u64, came: Came, bits: usize) -> Change {
+        let (kind, bits) = match came {
+            Came::Same => (Kind::Same, SAME_BITS),
+            Came::Changed => (Kind::Changed, bits),
+            Came::Gone => (Kind::Gone, GONE_BITS),
         };
-        Change { index, as_of, kind, bits, told }
+        Change { index, as_of, kind, bits, told: true }
+    }
+
+    fn entered(index: u32) -> Change {
+        Change { index, as_of: 0, kind: Kind::Entered, bits: ENTERED_BITS_MAX, told: true }
     }
 }
 
-/// An entity that both know; `None` where what the client has is no longer known, or is another entity.
-fn known(around: &Around<'_>, index: u32, as_of: u64) -> Option<Change> {
-    let replica = around.replicas.get(index).filter(|replica| replica.born <= as_of)?;
-    if replica.changed_in <= as_of {
-        return Some(Change::new(index, Some(as_of), Kind::Same));
+/// Of too many, the nearest that a snapshot has room for, by index.
+fn find_nearest(around: &Around<'_>, here: &[u32], nearest: &mut Vec<u32>) {
+    let far = |index: &u32| {
+        let state = around.replicas.get(*index).map(|replica| replica.state);
+        state.map_or(i64::MAX, |state| distance_squared(&around.own, &state))
+    };
+    nearest.clear();
+    nearest.extend(here.iter().filter(|index| Some(**index) != around.own_index));
+    if nearest.len() > ENTITIES_PER_SNAPSHOT_MAX {
+        nearest.select_nth_unstable_by_key(ENTITIES_PER_SNAPSHOT_MAX, far);
+        nearest.truncate(ENTITIES_PER_SNAPSHOT_MAX);
+        nearest.sort_unstable();
     }
-    let is_kept = around.replicas.state_in(around.tick, as_of, index).is_some();
-    is_kept.then(|| Change::new(index, Some(as_of), Kind::Changed))
 }
 
 fn entity(around: &Around<'_>, index: u32) -> Option<SnapshotEntity> {
     around.replicas.get(index).map(|replica| SnapshotEntity { index, id: replica.id, state: replica.state })
 }
 
-fn write_known(encoder: &mut Encoder<'_>, around: &Around<'_>, changes: &[Change]) {
+fn write_known(encoder: &mut Encoder<'_>, changes: &[Change], news: &News) {
     for change in changes {
-        let Some(as_of) = change.as_of else { continue };
-        let states = || {
-            let base = around.replicas.state_in(around.tick, as_of, change.index)?;
-            Some((base, &around.replicas.get(change.index)?.state))
-        };
-        match (change.kind, states()) {
-            (Kind::Gone, _) => encoder.gone(),
-            (Kind::Changed, Some((base, now))) if change.told => encoder.changed(base, now),
-            _ => encoder.same(),
+        match change.kind {
+            Kind::Entered => {}
+            Kind::Gone => encoder.gone(),
+            Kind::Changed if change.told => encoder.changed_as(news.change(change.index, change.as_of)),
+            Kind::Changed | Kind::Same => encoder.same(),
         }
     }
 }
@@ -250,7 +245,7 @@ fn remember(changes: &[Change], now: u64, list: &mut Vec<Told>) {
         let as_of = match change.kind {
             Kind::Same => now,
             Kind::Changed | Kind::Entered if change.told => now,
-            Kind::Changed => change.as_of.unwrap_or(now),
+            Kind::Changed => change.as_of,
             Kind::Entered | Kind::Gone => continue,
         };
         list.push(Told::new(now, change.index, as_of));
@@ -259,10 +254,4 @@ fn remember(changes: &[Change], now: u64, list: &mut Vec<Told>) {
 
 fn lead_half_ms(lead_us: Option<i64>) -> i8 {
     lead_us.map_or(0, |us| us.div_euclid(500).clamp(i8::MIN.into(), i8::MAX.into()) as i8)
-}
-
-/// The tick whose state of an entity was last sent.
-pub(super) fn last_told(snapshots: &SentSnapshots, index: u32) -> Option<u64> {
-    let Sent { tick, told, .. } = snapshots.newest()?;
-    told.binary_search_by_key(&index, |t| t.index()).ok().map(|at| told[at].as_of(*tick))
 }

@@ -1,10 +1,13 @@
 //! What each client is told of the things around it: a snapshot, as a difference to what it has.
 //!
-//! Work: nine cells for each client, and for those with news their entities, at most
+//! Work: nine cells for each chunk in which a client stands, each change once for all who have the same of it, and for
+//! each client with news its entities, at most
 //! [`ENTITIES_PER_SNAPSHOT_MAX`](ninefold_protocol::snapshot::ENTITIES_PER_SNAPSHOT_MAX) of them. Only where not
 //! everything fits are they ordered by urgency.
 
 mod compose;
+mod neighbourhood;
+mod news;
 mod urgency;
 
 pub use compose::Composer;
@@ -31,11 +34,15 @@ pub fn replicate(
     plan: &mut Plan,
     counters: &mut Counters,
 ) {
+    composer.begin_tick(tick, replicas);
     for slot in 0..sessions.slots() {
         let Some(session) = sessions.in_slot(slot) else { continue };
         let start = plan.snapshots.len();
         let began = turns.start(slot);
-        if session.is_playing() && is_turn(tick, rules, session) && has_news(tick, rules, session, replicas) {
+        if session.is_playing()
+            && is_turn(tick, rules, session)
+            && has_news(tick, rules, session, replicas, composer)
+        {
             let bytes = write(tick, rules, session, living, replicas, composer, counters);
             plan.snapshots.extend_from_slice(bytes);
             if began.is_turn() {
@@ -54,10 +61,15 @@ fn is_turn(tick: u64, rules: &Rules, session: &mut Session) -> bool {
 }
 
 /// Whether anything has changed lately in the client's ring, or it is time to say that nothing has.
-fn has_news(tick: u64, rules: &Rules, session: &mut Session, replicas: &Replicas) -> bool {
+fn has_news(
+    tick: u64,
+    rules: &Rules,
+    session: &mut Session,
+    replicas: &Replicas,
+    composer: &mut Composer,
+) -> bool {
     let since = session.snapshots.newest().map_or(0, |sent| sent.tick);
-    let mut cells = session.view.ring().iter().filter_map(|place| replicas.cell(place.coord));
-    if cells.any(|cell| cell.changed_in() > since) {
+    if composer.neighbourhoods.changed_in(&session.view, replicas) > since {
         session.repeats_left = SNAPSHOT_REPEATS;
     }
     let idle_ticks = (u64::from(rules.tick_rate_hz) / SNAPSHOTS_IDLE_HZ).max(1);

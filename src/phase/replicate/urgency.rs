@@ -5,10 +5,13 @@
 
 use ninefold_protocol::snapshot::{EntityState, OwnState};
 use ninefold_world::{ChunkCoord, FIXED_PER_UNIT, LeafSet, LocalPoint, PLAYER_HEIGHT_UNITS, Position, Ring};
+use smallvec::SmallVec;
 
-use super::compose::{Around, Change, Kind, last_told};
+use super::compose::{Around, Change, Kind};
 use crate::game::chunk_of;
 use crate::session::Session;
+use crate::snapshots::LastTold;
+use crate::view::RING_CHUNKS;
 
 /// Where the eye is above the feet, in units.
 const EYE_UNITS: f64 = 48.0;
@@ -29,11 +32,34 @@ const PLACE_PER_FIXED: i64 = PLACE_PER_UNIT / FIXED_PER_UNIT as i64;
 /// Half a body above the feet, 1/8 unit.
 const BODY_FIXED: i16 = (PLAYER_HEIGHT_UNITS * FIXED_PER_UNIT / 2) as i16;
 
+/// Ticks after which a client looks round again: in less time than that nobody comes past the places that its eye is
+/// moved to.
+const SIGHT_TICKS: u64 = 4;
+
 /// Orders changes; kept for its memory.
 #[derive(Debug, Default)]
 pub(super) struct Urgencies {
     order: Vec<(u64, u32)>,
-    seen: Vec<(ChunkCoord, LeafSet)>,
+    /// By slot.
+    sights: Vec<Sight>,
+    /// By index.
+    places: Vec<Place>,
+}
+
+/// What a client saw when it last looked round.
+#[derive(Debug, Clone, Default)]
+struct Sight {
+    looked_in: u64,
+    from: Option<ChunkCoord>,
+    seen: SmallVec<[(ChunkCoord, LeafSet); RING_CHUNKS]>,
+}
+
+/// Where an entity is in its chunk's tree, found once in a tick.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    tick: u64,
+    /// `None` in rock.
+    leaf: Option<u16>,
 }
 
 impl Urgencies {
@@ -45,15 +71,18 @@ impl Urgencies {
         changes: &mut [Change],
         budget: usize,
     ) -> usize {
-        self.look(session);
+        self.look(around.tick, session);
+        self.places.resize(around.replicas.indices().max(self.places.len()), Place::default());
         self.order.clear();
+        let mut told = LastTold::of(&session.snapshots);
         let mut left = budget;
         for (at, change) in changes.iter().enumerate() {
             match change.kind {
                 // What is gone is told in any case: it costs next to nothing, and frees an index.
                 Kind::Same | Kind::Gone => left = left.saturating_sub(change.bits),
                 Kind::Changed | Kind::Entered => {
-                    self.order.push((self.urgency(around, session, change), at as u32));
+                    let urgency = self.urgency(around, session, change, told.find(change.index));
+                    self.order.push((urgency, at as u32));
                 }
             }
         }
@@ -69,25 +98,41 @@ impl Urgencies {
         left_out
     }
 
-    fn urgency(&self, around: &Around<'_>, session: &Session, change: &Change) -> u64 {
+    /// Bytes of memory, counted from capacities.
+    pub fn memory_bytes(&self) -> usize {
+        self.sights.capacity() * size_of::<Sight>() + self.places.capacity() * size_of::<Place>()
+    }
+
+    /// `last` is the tick whose state was last sent.
+    fn urgency(&mut self, around: &Around<'_>, session: &Session, change: &Change, last: Option<u64>) -> u64 {
         let Some(replica) = around.replicas.get(change.index) else { return 0 };
         // Since it was last sent, not since it last arrived: else the same ones would go each time.
-        let last = last_told(&session.snapshots, change.index);
         if change.kind == Kind::Entered && last.is_some() {
             // It is on its way already. Left out now, it would leave the client again and come back.
             return u64::MAX;
         }
         let waited = last.map_or(ENTERED_TICKS, |as_of| around.tick - as_of);
         let distance = distance_squared(&around.own, &replica.state).isqrt() / PLACE_PER_UNIT;
-        let sensed = distance <= HEARING_UNITS || self.sees(session, &replica.state);
+        let sensed = distance <= HEARING_UNITS
+            || self.sees(around.tick, session, change.index as usize, &replica.state);
         let weight = if sensed { SENSED_WEIGHT } else { 1 };
         (waited + 1) * weight * 1_024 / (1 + distance as u64 / HALVING_UNITS)
     }
 
-    /// Finds what can be seen from about where the player is.
-    fn look(&mut self, session: &Session) {
-        self.seen.clear();
-        let Some(centre) = session.view.active() else { return };
+    /// Finds what can be seen from about where the player is, unless it was found lately.
+    fn look(&mut self, tick: u64, session: &Session) {
+        let slot = session.connection.slot as usize;
+        if self.sights.len() <= slot {
+            self.sights.resize_with(slot + 1, Sight::default);
+        }
+        let sight = &mut self.sights[slot];
+        let from = session.view.active();
+        if sight.from == from && tick < sight.looked_in + SIGHT_TICKS {
+            return;
+        }
+        (sight.looked_in, sight.from) = (tick, from);
+        sight.seen.clear();
+        let Some(centre) = from else { return };
         let ring = Ring::around(centre, |coord| session.view.chunk(coord));
         let feet = session.mover.position;
         let eyes = [(0.0, 0.0), (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)].map(|(x, z)| Position {
@@ -99,20 +144,29 @@ impl Urgencies {
             // An eye beyond the border sees from another chunk's leaves; that one is left to its neighbour's ring.
             let inside = eyes.iter().filter(|eye| eye.chunk() == Some(centre));
             let leaves = inside.fold(LeafSet::NONE, |all, eye| all.union(ring.unhidden(*eye, place.coord)));
-            self.seen.push((place.coord, leaves));
+            sight.seen.push((place.coord, leaves));
         }
     }
 
     /// What stands in rock, or in a chunk that is not made, hides behind nothing.
-    fn sees(&self, session: &Session, state: &EntityState) -> bool {
+    fn sees(&mut self, tick: u64, session: &Session, index: usize, state: &EntityState) -> bool {
         let coord = chunk_of(state);
-        let Some((_, leaves)) = self.seen.iter().find(|(of, _)| *of == coord) else { return true };
-        let fixed = |place: i64| ((place & 0xffff) / PLACE_PER_FIXED) as i16;
-        let y = (i64::from(state.y) / PLACE_PER_FIXED) as i16 + BODY_FIXED;
-        let at = LocalPoint { x: fixed(state.x), y, z: fixed(state.z) };
-        let leaf = session.view.chunk(coord).and_then(|chunk| chunk.leaf_at(at));
-        leaf.is_none_or(|leaf| leaves.contains(leaf.into()))
+        let seen = &self.sights[session.connection.slot as usize].seen;
+        let Some((_, leaves)) = seen.iter().find(|(of, _)| *of == coord) else { return true };
+        let place = &mut self.places[index];
+        if place.tick != tick {
+            let Some(chunk) = session.view.chunk(coord) else { return true };
+            *place = Place { tick, leaf: chunk.leaf_at(in_chunk(state)) };
+        }
+        place.leaf.is_none_or(|leaf| leaves.contains(leaf.into()))
     }
+}
+
+/// The middle of a body in its chunk.
+fn in_chunk(state: &EntityState) -> LocalPoint {
+    let fixed = |place: i64| ((place & 0xffff) / PLACE_PER_FIXED) as i16;
+    let y = (i64::from(state.y) / PLACE_PER_FIXED) as i16 + BODY_FIXED;
+    LocalPoint { x: fixed(state.x), y, z: fixed(state.z) }
 }
 
 /// From the client to an entity in plan, squared, in 1/64 unit.

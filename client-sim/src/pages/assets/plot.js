@@ -24,6 +24,7 @@
   const SCALES = {
     time: [["us", 1], ["ms", 1e3], ["s", 1e6]],
     bytes: [["B", 1], ["kB", 1e3], ["MB", 1e6], ["GB", 1e9]],
+    growth: [["B/h", 1], ["kB/h", 1e3], ["MB/h", 1e6], ["GB/h", 1e9]],
     rate: [["B/s", 1], ["kB/s", 1e3], ["MB/s", 1e6], ["GB/s", 1e9]],
     share: [["%", 0.01]],
     length: [["units", 1]],

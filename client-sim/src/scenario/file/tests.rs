@@ -113,6 +113,11 @@ fn each_mistake_is_one_line_with_its_place_and_what_is_allowed() {
         ("away_s = 0.5", "aways = 0.5", &["line 19", "aways", "away_s"]),
         ("misdeeds = [\"flood\", \"lies\"]", "misdeeds = []", &["line 23", "misdeeds"]),
         ("delay_us = 9_000", "delay_us = 90_000_000", &["line 21", "delay_us", "60000000"]),
+        (
+            "down = { delay_us = 9_000",
+            "down = { path_changes_us = [1]",
+            &["line 21", "path_changes_us", "`up`"],
+        ),
         ("name = \"visitors\"", "name = \"walkers\"", &["line 16", "walkers"]),
         ("seed = 7", "seed = 7\nsead = 8", &["sead"]),
         ("seed = 7\n", "", &["`seed`"]),

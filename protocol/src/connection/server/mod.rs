@@ -110,6 +110,15 @@ pub enum Event {
         /// What the matchmaker had to say.
         user_data: Box<[u8; USER_DATA_LEN]>,
     },
+    /// A session has followed its client to another address.
+    Moved {
+        /// Which.
+        slot: u32,
+        /// Where it was.
+        from: SocketAddr,
+        /// Where it is now.
+        to: SocketAddr,
+    },
     /// A slot is free again.
     Disconnected {
         /// Which.

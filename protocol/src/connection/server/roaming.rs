@@ -12,7 +12,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::slots::Session;
-use super::{Answer, Server};
+use super::{Answer, Event, Server};
 use crate::connection::crypto::{Cipher, Key};
 use crate::connection::extension::{ConnectionIdBytes, Extensions, aes_key, connection_id};
 use crate::connection::limits::{
@@ -152,6 +152,7 @@ impl Server {
     /// The answer to a challenge: the session moves if it is the right one, from where that was sent.
     pub(super) fn handle_path_response(&mut self, now: Instant, slot: u32, from: SocketAddr, token: &[u8]) {
         let Some(session) = self.slots.get_mut(slot) else { return };
+        let before = session.address;
         let path = session.extended.as_mut().and_then(|extended| extended.path);
         let is_right = path.is_some_and(|p| p.address == from && p.token == token && now < p.until);
         let tag = session.tag;
@@ -164,6 +165,7 @@ impl Server {
         }
         self.used.rebind(&tag, from);
         self.counters.moved += 1;
+        self.events.push_back(Event::Moved { slot, from: before, to: from });
     }
 }
 

@@ -35,8 +35,9 @@ pub struct DeliveryRate {
     delivered_at: Instant,
     /// When the packet left that was acknowledged last.
     first_sent_at: Instant,
-    /// While `delivered` is below this, packets leave marked.
-    app_limited_until: u64,
+    /// Until more than this is delivered, packets leave marked: those that left before the first of them was
+    /// answered found a line that was not full.
+    app_limited_until: Option<u64>,
     /// The newest packet that was acknowledged since the last sample.
     newest: Option<(PacketState, Instant)>,
 }
@@ -48,7 +49,7 @@ impl DeliveryRate {
             delivered: 0,
             delivered_at: now,
             first_sent_at: now,
-            app_limited_until: 0,
+            app_limited_until: None,
             newest: None,
         }
     }
@@ -63,7 +64,7 @@ impl DeliveryRate {
             delivered: self.delivered,
             delivered_at: self.delivered_at,
             first_sent_at: self.first_sent_at,
-            app_limited: self.delivered < self.app_limited_until,
+            app_limited: self.app_limited_until.is_some_and(|until| self.delivered <= until),
         }
     }
 
@@ -88,7 +89,7 @@ impl DeliveryRate {
 
     /// The sender has nothing more to send although it could.
     pub fn on_app_limited(&mut self, in_flight_bytes: u64) {
-        self.app_limited_until = self.delivered + in_flight_bytes.max(1);
+        self.app_limited_until = Some(self.delivered + in_flight_bytes);
     }
 
     /// The sample of what was acknowledged since the last one. Shorter than `interval_min` there is none.
@@ -162,11 +163,25 @@ mod tests {
         delivery.on_app_limited(1_000);
         let second = delivery.on_sent(at(10), false);
         delivery.on_acked(&first, at(0), 1_000, at(50));
+        delivery.on_acked(&second, at(10), 1_000, at(60));
+        assert!(delivery.sample(Duration::ZERO).unwrap().app_limited);
         let third = delivery.on_sent(at(60), false);
         let marks = [first, second, third].map(|p| p.app_limited);
         assert_eq!(marks, [false, true, false]);
-        delivery.on_acked(&second, at(10), 1_000, at(60));
-        assert!(delivery.sample(Duration::ZERO).unwrap().app_limited);
+    }
+
+    #[test]
+    fn the_first_packets_after_a_silence_are_marked_until_one_of_them_is_answered() {
+        let mut delivery = DeliveryRate::new(at(0));
+        let trickle = delivery.on_sent(at(0), true);
+        delivery.on_app_limited(1_000);
+        delivery.on_acked(&trickle, at(0), 1_000, at(50));
+        assert_eq!(delivery.sample(Duration::ZERO).map(|s| s.app_limited), Some(false));
+        // Nothing is in flight, and much is to be sent: what left 4 ms before says little of the line.
+        let burst: Vec<_> = (0..4).map(|i| delivery.on_sent(at(100 + i), i == 0)).collect();
+        assert!(burst.iter().all(|packet| packet.app_limited));
+        delivery.on_acked(&burst[0], at(100), 1_000, at(150));
+        assert!(!delivery.on_sent(at(151), false).app_limited);
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub struct AckedPacket {
 /// [`Flow::on_lost`], and of each tick with [`Flow::on_tick`]; then it plans within [`Flow::budget`].
 #[derive(Debug, Clone)]
 pub struct Flow {
+    config: CongestionConfig,
     controller: Control,
     delivery: DeliveryRate,
     pacer: Pacer,
@@ -81,6 +82,7 @@ impl Flow {
     /// When the configuration's floor is zero or above its ceiling.
     pub fn new(now: Instant, config: CongestionConfig) -> Self {
         Flow {
+            config,
             controller: Control::new(config),
             delivery: DeliveryRate::new(now),
             pacer: Pacer::new(now),
@@ -205,6 +207,11 @@ impl Flow {
         self.restarted_at = now;
         self.delivery.on_app_limited(in_flight_bytes);
         self.controller.on_silence(now);
+    }
+
+    /// From now on packets take another path, of which nothing is known. The owner tells of none that left before.
+    pub fn path_changed(&mut self, now: Instant) {
+        *self = Flow::new(now, self.config);
     }
 
     /// Bytes that may be in flight.
