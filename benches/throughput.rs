@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration as StdDuration;
 
 use bytes::Bytes;
-use ninefold::carrier::udp::{BoundUdp, RunningUdp};
+use ninefold::carrier::udp::{BoundUdp, RunningUdp, Surroundings};
 use ninefold::carrier::{self, Arrival, ConnectionId, Departure, TickEnd};
-use ninefold::clock::Monotonic;
+use ninefold::clock::{Beat, Monotonic};
 use ninefold::telemetry::Live;
 use ninefold_client::protocol::connection::{
     Client, ConnectToken, DATAGRAM_BYTES_MAX, Extensions, HandshakeLimits, ServerConfig, TokenParams,
@@ -127,7 +127,15 @@ impl Ours {
         let token =
             ConnectToken::mint_extended(&params, extensions, &[1; 32], [4; 24], [5; 32], [6; 32]).unwrap();
         let (mut tick, end) = carrier::ends();
-        let udp = bound.serve(config, 0, end, clock, Arc::new(Live::default())).unwrap();
+        let (beat, live) = (Arc::new(Beat::default()), Arc::new(Live::default()));
+        let surroundings = Surroundings {
+            guests_max: 0,
+            clock,
+            beat,
+            gather: ninefold_client::protocol::time::Duration::ZERO,
+            live,
+        };
+        let udp = bound.serve(config, end, surroundings).unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
         let mut client = Client::new(clock.now(), 1_000, &token).unwrap();
@@ -162,7 +170,7 @@ impl Ours {
                 let packet = Departure::Packet { connection, at, tail: tail.clone() };
                 assert!(tick.departures.push(packet, &HEAD).is_ok(), "a round fits into the lane");
             }
-            udp.waker().wake().unwrap();
+            udp.doorbell().ring();
         })
     }
 }

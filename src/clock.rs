@@ -4,6 +4,8 @@
 //! so they do not drift. After an overrun a few ticks run at once to catch up; what is further behind
 //! is skipped and counted.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use ninefold_protocol::time::{Duration, Instant};
 
 /// Decides when the next tick runs.
@@ -64,6 +66,22 @@ impl TickClock {
 
     fn deadline(&self, n: u64) -> Instant {
         self.start + Duration::from_us(n * 1_000_000 / u64::from(self.rate_hz))
+    }
+}
+
+/// When the next tick is due, for threads that work towards it.
+#[derive(Debug, Default)]
+pub struct Beat(AtomicU64);
+
+impl Beat {
+    /// The tick's thread sleeps until then.
+    pub fn announce(&self, then: Instant) {
+        self.0.store(then.as_us(), Ordering::Relaxed);
+    }
+
+    /// The last one that was announced, which is over while a tick runs. Nothing but a time is told: it may be read late.
+    pub fn next(&self) -> Instant {
+        Instant::from_us(self.0.load(Ordering::Relaxed))
     }
 }
 

@@ -18,7 +18,6 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use mio::Waker;
 use ninefold_protocol::chunk::warm_up_parity;
 use ninefold_protocol::connection::{DEVELOPMENT_KEY, Fingerprint, ServerConfig};
 use ninefold_protocol::link::congestion::{CongestionConfig, Mode};
@@ -26,12 +25,13 @@ use ninefold_protocol::time::Duration;
 use ninefold_world::{ChunkCoord, Generator};
 use tokio::sync::Notify;
 
+use crate::carrier::doorbell::Doorbell;
 use crate::carrier::quic::{BoundQuic, Identity, QuicConfig, QuicError, RunningQuic};
 use crate::carrier::roster::Door;
-use crate::carrier::udp::{BoundUdp, RunningUdp};
+use crate::carrier::udp::{BoundUdp, RunningUdp, Surroundings};
 use crate::carrier::{self, CarrierEnd, TickEnd};
 use crate::chunk::{ChunkService, Pool};
-use crate::clock::{Due, Monotonic, TickClock, thread_cpu_ns, wake_on_time};
+use crate::clock::{Beat, Due, Monotonic, TickClock, thread_cpu_ns, wake_on_time};
 use crate::config::Config;
 use crate::game::Game;
 use crate::game::explore::Explore;
@@ -156,20 +156,19 @@ impl Server {
         } else {
             config.public_addrs.clone()
         };
-        let udp_config = ServerConfig {
-            protocol_id: config.protocol_id,
-            private_key,
-            public_addresses,
-            clients_max: config.clients_max,
-            unix_s_at_origin,
-            challenge_key: random()?,
-            hash_seed: random()?,
-            limits: config.handshake_limits(),
-        };
+        let udp_config = udp_config(config, private_key, public_addresses, unix_s_at_origin)?;
         let (mut tick_end, carrier_end) = carrier::ends();
         let live = Arc::new(Live::default());
         let guests_max = config.clients_max as usize + config.quic_handshakes_max as usize;
-        let mut udp = bound.serve(udp_config, guests_max, carrier_end, clock, Arc::clone(&live))?;
+        let beat = Arc::new(Beat::default());
+        let surroundings = Surroundings {
+            guests_max,
+            clock,
+            beat: Arc::clone(&beat),
+            gather: Duration::from_us(config.gather_us.into()),
+            live: Arc::clone(&live),
+        };
+        let mut udp = bound.serve(udp_config, carrier_end, surroundings)?;
         let quic = match bound_quic.zip(udp.take_door()) {
             Some(((bound, identity), door)) => {
                 let end = tick_end.add();
@@ -189,7 +188,8 @@ impl Server {
             rules,
             catch_up_ticks_max: config.catch_up_ticks_max,
             end: tick_end,
-            doorbell: udp.waker(),
+            doorbell: udp.doorbell(),
+            beat,
             quic_doorbell: quic.as_ref().map(|quic| quic.carrier.doorbell()),
             orders,
             recorder: tape,
@@ -272,7 +272,8 @@ struct TickThread {
     rules: Rules,
     catch_up_ticks_max: u32,
     end: TickEnd,
-    doorbell: Arc<Waker>,
+    doorbell: Arc<Doorbell>,
+    beat: Arc<Beat>,
     quic_doorbell: Option<Arc<Notify>>,
     orders: Receiver<Command>,
     recorder: Recorder,
@@ -289,7 +290,10 @@ impl TickThread {
         let mut client_ticks = 0;
         while !stop.load(Ordering::Relaxed) && !self.end.departures.is_abandoned() {
             match deadlines.poll(clock.now()) {
-                Due::At(then) => clock.sleep_until(then),
+                Due::At(then) => {
+                    self.beat.announce(then);
+                    clock.sleep_until(then);
+                }
                 Due::Now { lateness } => {
                     let begun = self.recorder.begin(&self.end);
                     let times = self.run_once(clock, lateness, deadlines.skipped());
@@ -334,8 +338,7 @@ impl TickThread {
         let began = clock.now();
         let times = self.tick.run(began, &mut self.end, &|| clock.now_ns());
         self.book.note_left(&self.end.departures);
-        // A doorbell that fails leaves the packets to the carrier's next timer.
-        let _ = self.doorbell.wake();
+        self.doorbell.ring();
         if let Some(doorbell) = &self.quic_doorbell {
             doorbell.notify_one();
         }
@@ -368,6 +371,25 @@ impl TickThread {
         live.chunks_delivered.store(self.tick.counters().chunks_delivered, Ordering::Relaxed);
         live.chunks_generated.store(self.tick.chunks().counters().made, Ordering::Relaxed);
     }
+}
+
+/// What the connection layer is told.
+fn udp_config(
+    config: &Config,
+    private_key: [u8; 32],
+    public_addresses: Vec<SocketAddr>,
+    unix_s_at_origin: u64,
+) -> Result<ServerConfig, StartError> {
+    Ok(ServerConfig {
+        protocol_id: config.protocol_id,
+        private_key,
+        public_addresses,
+        clients_max: config.clients_max,
+        unix_s_at_origin,
+        challenge_key: random()?,
+        hash_seed: random()?,
+        limits: config.handshake_limits(),
+    })
 }
 
 /// Seconds since the Unix epoch: connect tokens expire by the wall clock.

@@ -108,11 +108,16 @@ fn dependencies_point_one_way() {
 fn unsafe_code_is_forbidden_and_nothing_is_silenced_file_wide() {
     for (path, text) in sources() {
         let name = path.strip_prefix(root()).unwrap();
-        // The one crate that talks to C.
+        // The one crate that talks to C, and the one module that talks to the system.
         let is_border = name.starts_with("client-c");
+        let lifts = name == Path::new("src/carrier/udp.rs");
+        let level =
+            if name == Path::new("src/lib.rs") { "#![deny(unsafe_code)]" } else { "#![forbid(unsafe_code)]" };
         if !is_border && (name.ends_with("src/lib.rs") || name.ends_with("src/main.rs")) {
-            assert!(text.contains("#![forbid(unsafe_code)]"), "{}", name.display());
+            assert!(text.contains(level), "{}", name.display());
         }
+        let lifted = text.matches("allow(unsafe_code").count();
+        assert!(is_border || lifted == usize::from(lifts), "{}", name.display());
         assert!(!text.contains("#![allow(unused"), "{}", name.display());
     }
 }

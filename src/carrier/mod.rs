@@ -15,6 +15,7 @@
 //! whom a client rides with. Who is there is decided at one place, the [`roster`] on the UDP thread: it
 //! alone gives slots and tells comings and goings, for all carriers.
 
+pub mod doorbell;
 pub mod held;
 pub mod lane;
 pub mod quic;

@@ -16,11 +16,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use mio::Waker;
 use ninefold_protocol::connection::{CloseReason, DisconnectReason, SHOWN_BYTES};
 use ninefold_protocol::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
+use super::doorbell::Doorbell;
 use super::{Carrier, ConnectionId};
 
 /// What another carrier asks of the roster.
@@ -58,7 +58,7 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Door {
     orders: Sender<Order>,
-    waker: Arc<Waker>,
+    doorbell: Arc<Doorbell>,
     evicted: Option<Evicted>,
 }
 
@@ -74,11 +74,11 @@ pub struct Desk {
 
 /// The two sides. `orders_max` is how many clients the carrier can have at once, on their way in included:
 /// each of them has one order under way at most.
-pub(super) fn open(orders_max: usize, waker: Arc<Waker>) -> (Door, Desk) {
+pub(super) fn open(orders_max: usize, doorbell: Arc<Doorbell>) -> (Door, Desk) {
     let (orders_in, orders_out) = bounded(orders_max);
     // Each session is evicted once at most, so that there are never more than sessions.
     let (evicted_in, evicted_out) = mpsc::unbounded_channel();
-    let door = Door { orders: orders_in, waker, evicted: Some(evicted_out) };
+    let door = Door { orders: orders_in, doorbell, evicted: Some(evicted_out) };
     (door, Desk { orders: orders_out, evicted: evicted_in })
 }
 
@@ -106,8 +106,7 @@ impl Door {
 
     fn order(&self, order: Order) {
         match self.orders.try_send(order) {
-            // A waker that fails leaves the order to the thread's next timer.
-            Ok(()) => drop(self.waker.wake()),
+            Ok(()) => self.doorbell.ring(),
             // The roster's thread has ended, and all sessions with it.
             Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(order)) => debug_assert!(false, "more orders than clients: {order:?}"),

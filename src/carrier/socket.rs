@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
-use quinn_udp::UdpSocketState;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Binds `listen` and asks the kernel for buffers of `buffer_bytes` each way. What it gave is logged, with
@@ -12,18 +11,16 @@ pub(super) fn bind(listen: SocketAddr, buffer_bytes: usize) -> io::Result<UdpSoc
     let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
     socket.bind(&listen.into())?;
-    let socket = UdpSocket::from(socket);
     raise_buffers(&socket, buffer_bytes)?;
-    Ok(socket)
+    Ok(socket.into())
 }
 
-fn raise_buffers(socket: &UdpSocket, wanted: usize) -> io::Result<()> {
-    let state = UdpSocketState::new(socket.into())?;
+fn raise_buffers(socket: &Socket, wanted: usize) -> io::Result<()> {
     // Linux grants at most net.core.[rw]mem_max and reports twice what it granted.
-    let _ = state.set_recv_buffer_size(socket.into(), wanted);
-    let _ = state.set_send_buffer_size(socket.into(), wanted);
-    let received = state.recv_buffer_size(socket.into())?;
-    let sent = state.send_buffer_size(socket.into())?;
+    let _ = socket.set_recv_buffer_size(wanted);
+    let _ = socket.set_send_buffer_size(wanted);
+    let received = socket.recv_buffer_size()?;
+    let sent = socket.send_buffer_size()?;
     for (what, granted, key) in
         [("receive", received, "net.core.rmem_max"), ("send", sent, "net.core.wmem_max")]
     {

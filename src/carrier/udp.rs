@@ -2,59 +2,83 @@
 //!
 //! The thread waits for datagrams, the tick's doorbell or the next timer. It opens what comes, hands
 //! packets to the tick, seals what the tick wrote when it is due, and sends runs of equally long datagrams to one client
-//! with one call (GSO) where the kernel can. It also keeps the [`roster`] of all carriers. What it does with datagrams,
+//! as one message (GSO) where the kernel can, many messages with one call ([`mail`]). Where much comes it lets datagrams
+//! gather between ticks ([`gathering`]). It also keeps the [`roster`] of all carriers. What it does with datagrams,
 //! and when, is its [`core`]'s, which knows no socket.
 
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "system calls that no safe interface has as we need them")]
+mod batch;
 pub mod core;
+pub mod gathering;
+pub mod mail;
+#[cfg(any(test, not(target_os = "linux")))]
+mod portable;
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use mio::net::UdpSocket;
-use mio::{Events, Interest, Poll, Token, Waker};
-use ninefold_protocol::connection::{self, DATAGRAM_BYTES_MAX, DisconnectReason, ServerConfig};
-use ninefold_protocol::limits::PACKET_BYTES_MAX;
+use ninefold_protocol::connection::{self, DisconnectReason, ServerConfig};
 use ninefold_protocol::time::{Duration, Instant};
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use self::core::{Outlet, UdpCore, WAITING_MAX};
+use self::core::{UdpCore, WAITING_MAX};
+use self::gathering::Gathering;
+use self::mail::Mail;
+use super::doorbell::Doorbell;
 use super::held::HELD_MAX;
 use super::roster::{self, Ask, Desk, Door, Entry, Order};
 use super::{CarrierEnd, socket};
-use crate::clock::Monotonic;
+use crate::clock::{Beat, Monotonic, wake_on_time};
 use crate::telemetry::{CARRIER_SHOWN_EVERY, Live, Mark, UdpShown};
 
-const SOCKET: Token = Token(0);
-const DOORBELL: Token = Token(1);
-/// Bytes of one receive buffer: a whole GRO train.
-const TRAIN_BYTES: usize = 65_536;
 /// Receive calls before departures get their turn.
 const RECEIVE_CALLS_MAX: usize = 16;
 /// Datagrams after which departures get their turn, however many more have come: what a flood can delay
 /// others by is this many refusals and one batch.
-const ARRIVALS_PER_TURN_MAX: u64 = 1_024;
-/// The kernel's bound on one GSO send: 65,535 bytes less the IP and UDP headers.
-const RUN_BYTES_MAX: usize = 65_535 - 48;
+const ARRIVALS_PER_TURN_MAX: usize = 1_024;
 /// Orders of other carriers before anything else gets its turn.
 const ORDERS_PER_TURN_MAX: usize = 256;
 /// The thread looks at its timers at least this often.
 const WAIT_MAX: Duration = Duration::from_ms(100);
+/// So long the socket is left alone where it could not be read, or where what comes finds no room.
+const PAUSE: Duration = Duration::from_ms(1);
 
 /// A socket that is bound and not served yet.
-#[derive(Debug)]
 pub struct BoundUdp {
-    socket: UdpSocket,
-    state: UdpSocketState,
+    mail: Mail,
     address: SocketAddr,
+}
+
+impl std::fmt::Debug for BoundUdp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BoundUdp({})", self.address)
+    }
+}
+
+/// What the thread is to know of its server.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// How many clients another carrier can have at once, on their way in included.
+    pub guests_max: usize,
+    /// The time.
+    pub clock: Monotonic,
+    /// When ticks are due.
+    pub beat: Arc<Beat>,
+    /// How far apart its looks at a busy socket are at most; zero: it looks whenever something comes.
+    pub gather: Duration,
+    /// Where it shows what it counts.
+    pub live: Arc<Live>,
 }
 
 /// A carrier that is served by its thread.
 #[derive(Debug)]
 pub struct RunningUdp {
-    waker: Arc<Waker>,
+    doorbell: Arc<Doorbell>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<UdpReport>,
     door: Option<Door>,
@@ -71,7 +95,9 @@ pub struct UdpReport {
     pub datagrams_out: u64,
     /// Bytes of those.
     pub bytes_out: u64,
-    /// Calls that sent them.
+    /// Messages that held them: runs of equally long ones to one client are one.
+    pub runs_out: u64,
+    /// Calls that sent those.
     pub send_calls: u64,
     /// Datagrams that the kernel did not take.
     pub send_errors: u64,
@@ -93,12 +119,13 @@ pub struct UdpReport {
 
 impl UdpReport {
     /// Every count of the carrier itself with its name.
-    pub fn each(&self) -> [(&'static str, u64); 11] {
+    pub fn each(&self) -> [(&'static str, u64); 12] {
         [
             ("datagrams_in", self.datagrams_in),
             ("bytes_in", self.bytes_in),
             ("datagrams_out", self.datagrams_out),
             ("bytes_out", self.bytes_out),
+            ("runs_out", self.runs_out),
             ("send_calls", self.send_calls),
             ("send_errors", self.send_errors),
             ("arrivals_dropped", self.arrivals_dropped),
@@ -114,10 +141,9 @@ impl BoundUdp {
     /// Binds `listen` and asks the kernel for buffers of `buffer_bytes` each way. What it gave is logged,
     /// with the remedy where that is less.
     pub fn bind(listen: SocketAddr, buffer_bytes: usize) -> io::Result<Self> {
-        let socket = UdpSocket::from_std(socket::bind(listen, buffer_bytes)?);
-        let state = UdpSocketState::new((&socket).into())?;
+        let socket = socket::bind(listen, buffer_bytes)?;
         let address = socket.local_addr()?;
-        Ok(BoundUdp { socket, state, address })
+        Ok(BoundUdp { mail: Mail::new(socket)?, address })
     }
 
     /// Where it is bound.
@@ -125,25 +151,23 @@ impl BoundUdp {
         self.address
     }
 
-    /// Serves the socket on a thread of its own. `guests_max` is how many clients another carrier can have
-    /// at once, on their way in included.
+    /// Serves the socket on a thread of its own.
     pub fn serve(
         self,
         config: ServerConfig,
-        guests_max: usize,
         end: CarrierEnd,
-        clock: Monotonic,
-        live: Arc<Live>,
+        surroundings: Surroundings,
     ) -> io::Result<RunningUdp> {
-        let BoundUdp { mut socket, state, .. } = self;
-        let poll = Poll::new()?;
-        poll.registry().register(&mut socket, SOCKET, Interest::READABLE)?;
-        let waker = Arc::new(Waker::new(poll.registry(), DOORBELL)?);
+        let Surroundings { guests_max, clock, beat, gather, live } = surroundings;
+        let doorbell = Arc::new(Doorbell::new()?);
         let stop = Arc::new(AtomicBool::new(false));
-        let (door, desk) = roster::open(guests_max, Arc::clone(&waker));
+        let (door, desk) = roster::open(guests_max, Arc::clone(&doorbell));
         let mut udp = Udp {
-            sender: Sender::new(socket, state),
+            mail: self.mail,
             core: UdpCore::new(config, end, clock.now()),
+            gathering: Gathering::new(gather),
+            beat,
+            doorbell: Arc::clone(&doorbell),
             desk,
             live,
             shown_at: Instant::ZERO,
@@ -153,15 +177,15 @@ impl BoundUdp {
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("ninefold-udp".into())
-            .spawn(move || udp.run(poll, clock, &stopped))?;
-        Ok(RunningUdp { waker, stop, thread, door: Some(door) })
+            .spawn(move || udp.run(clock, &stopped))?;
+        Ok(RunningUdp { doorbell, stop, thread, door: Some(door) })
     }
 }
 
 impl RunningUdp {
     /// Rings the thread after departures were written.
-    pub fn waker(&self) -> Arc<Waker> {
-        Arc::clone(&self.waker)
+    pub fn doorbell(&self) -> Arc<Doorbell> {
+        Arc::clone(&self.doorbell)
     }
 
     /// Where another carrier asks for its clients to be let in. There is one.
@@ -177,16 +201,18 @@ impl RunningUdp {
     /// Sends what was written, says goodbye to every client and ends the thread.
     pub fn stop(self) -> std::thread::Result<UdpReport> {
         self.stop.store(true, Ordering::Relaxed);
-        // A waker that fails leaves the thread to its next timer.
-        let _ = self.waker.wake();
+        self.doorbell.ring();
         self.thread.join()
     }
 }
 
 /// The thread's state.
 struct Udp {
-    sender: Sender,
+    mail: Mail,
     core: UdpCore,
+    gathering: Gathering,
+    beat: Arc<Beat>,
+    doorbell: Arc<Doorbell>,
     /// Where other carriers ask.
     desk: Desk,
     live: Arc<Live>,
@@ -196,66 +222,94 @@ struct Udp {
     comings_mark: Mark,
 }
 
+/// What came of reading the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// Nothing more waits there.
+    All,
+    /// There may be more.
+    Some,
+    /// It was not, or could not be, read.
+    Failed,
+}
+
 impl Udp {
-    fn run(&mut self, mut poll: Poll, clock: Monotonic, stop: &AtomicBool) -> UdpReport {
-        let mut events = Events::with_capacity(4);
-        let mut buffers = vec![0; BATCH_SIZE * TRAIN_BYTES];
+    fn run(&mut self, clock: Monotonic, stop: &AtomicBool) -> UdpReport {
+        wake_on_time();
+        let mut read = Read::All;
         let mut more = false;
         while !stop.load(Ordering::Relaxed) && !self.core.is_abandoned() {
-            let wait = if more { Duration::ZERO } else { self.wait(clock.now()) };
-            if let Err(error) = poll.poll(&mut events, Some(wait.into()))
-                && error.kind() != io::ErrorKind::Interrupted
-            {
+            if let Err(error) = self.wait(clock.now(), read, more) {
                 tracing::error!(%error, "waiting for the socket failed; the carrier ends");
                 break;
             }
-            more = self.core.has_room() && self.receive(&clock, &mut buffers);
-            more |= self.core.has_room() && self.serve_orders(clock.now());
-            more |= self.core.depart(clock.now(), &mut self.sender);
-            self.core.handle_timeout(clock.now());
+            read = if self.core.has_room() { self.receive(&clock) } else { Read::Failed };
+            let now = clock.now();
+            more = self.core.has_room() && self.serve_orders(now);
+            more |= self.core.depart(now, &mut self.mail);
+            self.core.handle_timeout(now);
             self.evict();
-            self.core.flush(clock.now(), &mut self.sender);
-            self.publish(clock.now());
+            self.core.flush(now, &mut self.mail);
+            self.publish(now);
         }
-        self.core.say_goodbye(clock.now(), &mut self.sender);
+        self.core.say_goodbye(clock.now(), &mut self.mail);
         self.publish(clock.now() + CARRIER_SHOWN_EVERY);
         UdpReport { cpu_ns: crate::clock::thread_cpu_ns(), ..self.core.report() }
     }
 
-    fn wait(&self, now: Instant) -> Duration {
-        self.core.next_deadline().since(now).min(WAIT_MAX)
+    /// Waits for the doorbell, the next timer and, unless datagrams are left to gather, the socket.
+    fn wait(&self, now: Instant, read: Read, more: bool) -> io::Result<()> {
+        let look_at = match read {
+            Read::Failed => Some(now + PAUSE),
+            Read::All | Read::Some => self.gathering.next_look(now, self.beat.next()),
+        };
+        let until = self.core.next_deadline().min(look_at.unwrap_or(now + WAIT_MAX));
+        let is_urgent = more || read == Read::Some;
+        let wait = if is_urgent { Duration::ZERO } else { until.since(now).min(WAIT_MAX) };
+        let doorbell = PollFd::from_borrowed_fd(self.doorbell.as_fd(), PollFlags::IN);
+        let socket = PollFd::new(self.mail.socket(), PollFlags::IN);
+        let listened = if look_at.is_none() { 2 } else { 1 };
+        let mut waited_for = [doorbell, socket];
+        let timeout = Timespec { tv_sec: 0, tv_nsec: wait.as_us() as i64 * 1_000 };
+        match poll(&mut waited_for[..listened], Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if waited_for[0].revents().contains(PollFlags::IN) {
+            self.doorbell.answer();
+        }
+        Ok(())
     }
 
-    /// Takes what came; says whether there may be more.
-    fn receive(&mut self, clock: &Monotonic, buffers: &mut [u8]) -> bool {
-        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+    /// Takes what came.
+    fn receive(&mut self, clock: &Monotonic) -> Read {
         let mut received = 0;
+        let mut read = Read::Some;
         for _ in 0..RECEIVE_CALLS_MAX {
+            let Ok(count) = self.mail.receive() else {
+                self.core.report_mut().receive_errors += 1;
+                read = Read::Failed;
+                break;
+            };
+            let now = clock.now();
+            for came in self.mail.came(count) {
+                let at = Instant::from_us(now.as_us().saturating_sub(came.waited.as_us()));
+                self.core.handle(now, at, came.from, came.bytes);
+            }
+            if count > 0 {
+                self.core.flush(now, &mut self.mail);
+            }
+            received += count;
+            if count < Mail::RECEIVED_MAX {
+                read = Read::All;
+                break;
+            }
             if received >= ARRIVALS_PER_TURN_MAX {
                 break;
             }
-            let mut trains = buffers.chunks_exact_mut(TRAIN_BYTES);
-            let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
-                std::array::from_fn(|_| IoSliceMut::new(trains.next().expect("one for each message")));
-            let messages = match self.sender.receive(&mut slices, &mut metas) {
-                Ok(messages) => messages,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                // An error that stays must not keep the thread busy: the next doorbell tries again.
-                Err(_) => {
-                    self.core.report_mut().receive_errors += 1;
-                    return false;
-                }
-            };
-            let now = clock.now();
-            for (meta, train) in metas[..messages].iter().zip(buffers.chunks_exact_mut(TRAIN_BYTES)) {
-                for datagram in train[..meta.len].chunks_mut(meta.stride.max(1)) {
-                    self.core.handle(now, meta.addr, datagram);
-                    received += 1;
-                }
-            }
-            self.core.flush(now, &mut self.sender);
         }
-        true
+        self.gathering.note(clock.now(), received);
+        read
     }
 
     /// Does what other carriers ask; says whether there may be more.
@@ -299,88 +353,5 @@ impl Udp {
             let shown = UdpShown { report, held: self.held_mark, comings: self.comings_mark };
             self.live.udp.show(now, shown);
         }
-    }
-}
-
-/// Sends runs of equally long datagrams to one address with one call.
-struct Sender {
-    socket: UdpSocket,
-    state: UdpSocketState,
-    /// Sealed datagrams of one run, one behind the other.
-    run: Vec<u8>,
-    run_bytes: usize,
-    run_datagrams: usize,
-    segment_bytes: usize,
-    to: SocketAddr,
-}
-
-impl Sender {
-    fn new(socket: UdpSocket, state: UdpSocketState) -> Self {
-        let to = SocketAddr::from(([0, 0, 0, 0], 0));
-        let run = vec![0; RUN_BYTES_MAX + DATAGRAM_BYTES_MAX];
-        Sender { socket, state, run, run_bytes: 0, run_datagrams: 0, segment_bytes: 0, to }
-    }
-
-    fn receive(&self, slices: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> io::Result<usize> {
-        self.state.recv((&self.socket).into(), slices, metas)
-    }
-
-    /// Sends `datagrams` datagrams of [`Sender::segment_bytes`] each, the last one perhaps shorter.
-    fn transmit(&self, to: SocketAddr, contents: &[u8], datagrams: usize, report: &mut UdpReport) {
-        let segment_size = (datagrams > 1).then_some(self.segment_bytes);
-        let transmit = Transmit { destination: to, ecn: None, contents, segment_size, src_ip: None };
-        report.send_calls += 1;
-        match self.state.try_send((&self.socket).into(), &transmit) {
-            Ok(()) => {
-                report.datagrams_out += datagrams as u64;
-                report.bytes_out += contents.len() as u64;
-            }
-            Err(_) => report.send_errors += datagrams as u64,
-        }
-    }
-}
-
-impl Outlet for Sender {
-    /// Room for one more datagram behind the run.
-    fn room(&mut self, report: &mut UdpReport, bytes: usize) -> &mut [u8] {
-        if self.run_bytes + bytes + DATAGRAM_BYTES_MAX - PACKET_BYTES_MAX > RUN_BYTES_MAX {
-            self.flush(report);
-        }
-        &mut self.run[self.run_bytes..]
-    }
-
-    /// The datagram that was just sealed into [`Sender::room`] is `bytes` long and goes to `to`.
-    fn sealed(&mut self, to: SocketAddr, bytes: usize, report: &mut UdpReport) {
-        let fits = self.run_datagrams > 0
-            && to == self.to
-            && bytes <= self.segment_bytes
-            && self.run_datagrams < self.state.max_gso_segments();
-        if !fits {
-            let start = self.run_bytes;
-            self.flush(report);
-            self.run.copy_within(start..start + bytes, 0);
-            self.to = to;
-            self.segment_bytes = bytes;
-        }
-        self.run_bytes += bytes;
-        self.run_datagrams += 1;
-        // Only the last datagram of a run may be shorter.
-        if bytes < self.segment_bytes {
-            self.flush(report);
-        }
-    }
-
-    /// Sends the run.
-    fn flush(&mut self, report: &mut UdpReport) {
-        if self.run_datagrams == 0 {
-            return;
-        }
-        let bytes = std::mem::take(&mut self.run_bytes);
-        let datagrams = std::mem::take(&mut self.run_datagrams);
-        self.transmit(self.to, &self.run[..bytes], datagrams, report);
-    }
-
-    fn send(&mut self, to: SocketAddr, datagram: &[u8], report: &mut UdpReport) {
-        self.transmit(to, datagram, 1, report);
     }
 }

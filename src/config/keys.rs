@@ -230,6 +230,10 @@ config_keys! {
     /// grant less, and the server then warns.
     socket_buffer_bytes: u32 = 8_388_608, in 65_536..=1_073_741_824;
 
+    /// Microseconds for which datagrams of many clients may gather before the UDP thread looks at them; it always looks just
+    /// before a tick. More cost less, a handshake takes up to so much longer. 0: each datagram wakes the thread.
+    gather_us: u32 = 1_000, in 0..=5_000;
+
     /// Ticks that are run at once to catch up after a late one; what is further behind is skipped and
     /// counted.
     catch_up_ticks_max: u32 = 4, in 0..=60;

@@ -29,8 +29,7 @@ const DEPARTURES_PER_TURN_MAX: usize = 4_096;
 /// Comings and goings that may wait for room in the lane; at so many nothing more is to be taken until the tick has
 /// taken some, and the kernel's buffer decides what is lost.
 pub const WAITING_MAX: usize = 1 << 16;
-/// A packet may leave this much before its time: waiting is in whole milliseconds, so it is early as often
-/// as late.
+/// A packet may leave this much before its time: those that are due within as long again leave with it, for one waking.
 const DEPARTURE_EARLY_MAX: Duration = Duration::from_us(500);
 /// From so much on a held packet counts as late.
 const DEPARTURE_LATE_MIN: Duration = Duration::from_ms(2);
@@ -43,10 +42,10 @@ pub trait Outlet {
     /// The datagram that was just sealed into [`Outlet::room`] is `bytes` long and goes to `to`.
     fn sealed(&mut self, to: SocketAddr, bytes: usize, report: &mut UdpReport);
 
-    /// Nothing more comes for now.
+    /// Nothing more comes for now: what waits leaves.
     fn flush(&mut self, report: &mut UdpReport);
 
-    /// Sends one datagram of the connection layer's own.
+    /// Takes one datagram of the connection layer's own.
     fn send(&mut self, to: SocketAddr, datagram: &[u8], report: &mut UdpReport);
 }
 
@@ -127,12 +126,12 @@ impl UdpCore {
         held.map_or(self.connection.next_deadline(), |at| at.min(self.connection.next_deadline()))
     }
 
-    /// Takes one datagram; it is decrypted in place.
-    pub fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
+    /// Takes one datagram, which came at `at`; it is decrypted in place.
+    pub fn handle(&mut self, now: Instant, at: Instant, from: SocketAddr, datagram: &mut [u8]) {
         self.report.datagrams_in += 1;
         self.report.bytes_in += datagram.len() as u64;
         if let Received::Payload { slot, bytes } = self.connection.handle(now, from, datagram) {
-            let arrival = Arrival::Packet { connection: self.generations.current(slot), at: now };
+            let arrival = Arrival::Packet { connection: self.generations.current(slot), at };
             // While comings wait for room, packets behind them would overtake them.
             if !self.waiting.is_empty() || self.end.arrivals.push(arrival, bytes).is_err() {
                 self.report.arrivals_dropped += 1;
@@ -260,6 +259,7 @@ impl UdpCore {
         while let Some(transmit) = self.connection.poll_transmit(now, &mut buffer) {
             outlet.send(transmit.to, &buffer[..transmit.bytes], &mut self.report);
         }
+        outlet.flush(&mut self.report);
     }
 
     /// Sends all that waits and says goodbye to everybody.
