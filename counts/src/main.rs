@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod counted;
-mod line;
 mod link;
 mod seal;
 mod snapshot;
@@ -18,8 +17,7 @@ use std::process::ExitCode;
 use counted::Case;
 
 /// By what they belong to.
-const CASES: [&[Case]; 6] =
-    [&link::CASES, &seal::CASES, &snapshot::CASES, &terrain::CASES, &tick::CASES, &line::CASES];
+const CASES: [&[Case]; 5] = [&link::CASES, &seal::CASES, &snapshot::CASES, &terrain::CASES, &tick::CASES];
 
 fn main() -> ExitCode {
     let all = || CASES.iter().copied().flatten();

@@ -73,12 +73,12 @@ fn more_than_three_percent_better_asks_for_a_new_baseline_and_does_not_fail() {
 fn what_is_missing_on_either_side_fails() {
     let without: String = baseline()
         .lines()
-        .filter(|line| !line.starts_with("netem.packet "))
+        .filter(|line| !line.starts_with("trace.sight_300 "))
         .map(|l| format!("{l}\n"))
         .collect();
     let cases = [
-        (baseline(), without.clone(), "netem.packet"),
-        (without, baseline(), "netem.packet"),
+        (baseline(), without.clone(), "trace.sight_300"),
+        (without, baseline(), "trace.sight_300"),
         (baseline(), "# nothing\n".into(), "nothing was counted"),
         (baseline(), baseline() + "rubbish\n", "rubbish"),
     ];
