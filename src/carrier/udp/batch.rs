@@ -85,6 +85,11 @@ impl Batch {
         self.segments_max
     }
 
+    /// From now on a run is one datagram.
+    pub fn forgo_segments(&mut self) {
+        self.segments_max = 1;
+    }
+
     /// Takes what waits at a socket that does not block, and says how many datagrams that is; [`Batch::each`] has
     /// them. Fewer than [`Batch::RECEIVED_MAX`]: no more wait.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
@@ -142,12 +147,7 @@ impl Batch {
     ) -> Result<(), (usize, SendError)> {
         let mut sent = 0;
         for runs in runs.chunks(SEND_MAX) {
-            if let Err((taken, error)) = send_some(socket, bytes, runs, calls) {
-                if error == SendError::NoSegments {
-                    self.segments_max = 1;
-                }
-                return Err((sent + taken, error));
-            }
+            send_some(socket, bytes, runs, calls).map_err(|(taken, error)| (sent + taken, error))?;
             sent += runs.len();
         }
         Ok(())
@@ -156,7 +156,7 @@ impl Batch {
 
 impl From<io::Error> for SendError {
     fn from(error: io::Error) -> Self {
-        // EIO: the device cannot checksum segments. EINVAL: the kernel does not know them.
+        // EIO: the device cannot checksum segments. EINVAL: the kernel does not know them, or nothing goes to that address.
         match error.raw_os_error() {
             Some(libc::EIO | libc::EINVAL) => SendError::NoSegments,
             _ => SendError::Lost,

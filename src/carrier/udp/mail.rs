@@ -145,9 +145,11 @@ impl Mail {
         self.runs = runs;
     }
 
-    /// Sends a run's datagrams one by one, since they cannot leave together here.
+    /// Sends a run's datagrams one by one, since they did not leave together. If they leave so, no runs can here; if not,
+    /// that was about where they go: who is at an address like that must not take the runs from everybody.
     fn send_singly(&mut self, run: Run, report: &mut UdpReport) {
         let each = usize::from(run.segment_bytes);
+        let sent_before = report.datagrams_out;
         for from in (0..run.bytes).step_by(each) {
             let bytes = each.min(run.bytes - from);
             let single = Run { start: run.start + from, bytes, datagrams: 1, ..run };
@@ -155,6 +157,9 @@ impl Mail {
                 Ok(()) => count(&single, report),
                 Err(_) => report.send_errors += 1,
             }
+        }
+        if report.datagrams_out > sent_before {
+            self.batch.forgo_segments();
         }
     }
 }
@@ -306,6 +311,22 @@ mod tests {
             whole.chain([(5, 20)]).collect::<Vec<_>>()
         });
         assert_eq!((report.datagrams_out, report.bytes_out), (6, 2_520));
+    }
+
+    /// A source port can be forged to be 0, which the kernel refuses to answer as if it did not know runs.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn whom_nothing_can_be_sent_to_takes_the_runs_from_nobody() {
+        let (mut mail, peer, to) = pair("127.0.0.1:0");
+        let mut report = UdpReport::default();
+        let segments_max = mail.batch.segments_max();
+        for to in [SocketAddr::from(([127, 0, 0, 1], 0)), to] {
+            (0..4).for_each(|n| put(&mut mail, &mut report, to, n, 500));
+        }
+        mail.flush(&mut report);
+        (0..4).for_each(|n| assert_eq!(next(&peer), (n, 500)));
+        assert_eq!((report.datagrams_out, report.send_errors), (4, 4));
+        assert_eq!(mail.batch.segments_max(), segments_max);
     }
 
     #[test]

@@ -37,6 +37,10 @@ impl Batch {
         self.state.max_gso_segments()
     }
 
+    /// Nothing to do: the state has found out, too.
+    #[cfg(not(target_os = "linux"))]
+    pub fn forgo_segments(&mut self) {}
+
     /// Takes what waits at a socket that does not block, and says how many datagrams that is.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         self.came.clear();
