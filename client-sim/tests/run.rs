@@ -53,6 +53,7 @@ fn every_scenario_that_ships_can_be_read_and_says_what_it_is_for() {
     let shipped = [
         "smoke",
         "walk-200",
+        "walk-1000",
         "crowd-500",
         "sprint",
         "teleport-storm",

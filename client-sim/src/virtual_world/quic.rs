@@ -70,6 +70,8 @@ pub struct QuicEnd {
     /// Silence that ends the session, as its token says, and since when there is silence.
     silence_max: Option<Duration>,
     heard_at: Instant,
+    /// Frames of the server that speak of the handshake or acknowledge.
+    heard_frames: u64,
     buffer: Vec<u8>,
 }
 
@@ -97,6 +99,7 @@ impl QuicEnd {
             admitted: Vec::new(),
             silence_max: timeout(token).map(Duration::from),
             heard_at: now,
+            heard_frames: 0,
             buffer: Vec::new(),
         }
     }
@@ -107,11 +110,14 @@ impl QuicEnd {
         quic.into_iter().chain(self.silent_at()).min()
     }
 
-    /// When it has been silent for too long, once it is in: QUIC alone would wait for three probe timeouts (RFC 9000
-    /// §10.1), which are long where round trips were.
+    /// When it has been silent for too long: QUIC alone would wait for three probe timeouts (RFC 9000 §10.1), which are
+    /// long where round trips were.
     fn silent_at(&self) -> Option<Instant> {
-        let silence_max = self.silence_max.filter(|_| self.admitted.len() >= ADMITTED_BYTES)?;
-        Some(self.heard_at + silence_max)
+        self.silence_max.map(|silence_max| self.heard_at + silence_max)
+    }
+
+    fn is_in(&self) -> bool {
+        self.admitted.len() >= ADMITTED_BYTES
     }
 
     /// Takes a datagram.
@@ -138,7 +144,18 @@ impl QuicEnd {
         self.follow(now, client);
     }
 
+    /// On the way in whatever the server says is a sign of life; later only what the link says. What a server that was started
+    /// again says to a connection that it does not know is none.
+    fn hear(&mut self, now: Instant) {
+        let heard = self.connection.stats().frame_rx;
+        let heard = heard.crypto + heard.acks;
+        if std::mem::replace(&mut self.heard_frames, heard) != heard && !self.is_in() {
+            self.heard_at = now;
+        }
+    }
+
     fn follow(&mut self, now: Instant, client: &mut Client) {
+        self.hear(now);
         while let Some(event) = self.connection.poll() {
             match event {
                 Event::Connected => self.stream = self.connection.streams().open(Dir::Bi),
@@ -181,7 +198,7 @@ impl QuicEnd {
             self.admitted.extend_from_slice(&chunk.bytes);
         }
         let _ = chunks.finalize();
-        if self.admitted.len() >= ADMITTED_BYTES {
+        if self.is_in() {
             self.heard_at = now;
             client.carrier_is_up();
         }

@@ -36,6 +36,9 @@ pub const ID_BYTES: usize = 2;
 const MTU_MIN: u16 = 1_232;
 /// A round trip before one is known.
 const INITIAL_RTT: StdDuration = StdDuration::from_millis(150);
+/// The way in takes no longer: a server gives each of its two steps 5 s. On a line that was slow a moment ago, QUIC alone would
+/// wait far longer for a server that is gone.
+const WAY_IN_MAX: StdDuration = StdDuration::from_secs(10);
 /// Who has nothing to send says so this often.
 const KEEP_ALIVE: StdDuration = StdDuration::from_secs(1);
 
@@ -94,9 +97,12 @@ pub async fn connect(
     shown: &[u8],
 ) -> Result<Connection, ConnectionError> {
     let connecting = endpoint.connect(server, trust.name()).map_err(|_| ConnectionError::LocallyClosed)?;
-    let connection = connecting.await?;
-    show(&connection, shown).await?;
-    Ok(connection)
+    let way_in = async {
+        let connection = connecting.await?;
+        show(&connection, shown).await?;
+        Ok(connection)
+    };
+    tokio::time::timeout(WAY_IN_MAX, way_in).await.unwrap_or(Err(ConnectionError::TimedOut))
 }
 
 /// Shows these bytes on a connection and waits for the answer: slot and number of slots, each a
