@@ -56,11 +56,11 @@ metrics! {
     Counter UNRECORDED = "ninefold_ticks_unrecorded" "Ticks and chunks that are in no histogram because a reader kept the book";
 
     Gauge CLIENTS = "ninefold_clients" ["state"] "Clients: connected in all, playing, and missing a chunk of their ring";
-    Histogram ROUND_TRIP = "ninefold_client_round_trip_seconds" "Round trips, each client once in 32 ticks";
+    Histogram ROUND_TRIP = "ninefold_client_round_trip_seconds" "Round trips, each client once in 64 ticks";
     Histogram CLIENT_COST = "ninefold_client_cost_seconds" "What one client takes of a tick, each timed in one tick of 32";
     Gauge DEAREST = "ninefold_client_dearest_seconds" ["rank"] "What the dearest clients take of a tick, the median of their last eight turns";
-    Histogram INTEREST = "ninefold_client_interest_entities" "Entities that a client is told of, looked at once in 32 ticks";
-    Histogram SNAPSHOT = "ninefold_client_snapshot_bytes" "Bytes of a client's last snapshot, looked at once in 32 ticks";
+    Histogram INTEREST = "ninefold_client_interest_entities" "Entities that a client is told of, looked at once in 64 ticks";
+    Histogram SNAPSHOT = "ninefold_client_snapshot_bytes" "Bytes of a client's last snapshot, looked at once in 64 ticks";
 
     Gauge CHUNKS = "ninefold_chunks" ["state"] "Chunks that are queued, in the making, ready, and pinned by a ring";
     Gauge OLDEST_REQUEST = "ninefold_chunk_oldest_request_age_seconds" "How long the chunk that has been waited for longest is wanted";

@@ -9,7 +9,7 @@ use super::frames::FrameCounts;
 use crate::carrier::Carrier;
 
 /// Every so many ticks a client is timed and looked at.
-pub const CLIENT_TURN_TICKS: u64 = 32;
+pub const CLIENT_TURN_TICKS: u64 = 64;
 /// What a client takes is the median of so many turns: one in which the machine took the thread away says nothing of it.
 const TURNS_KEPT: usize = 8;
 
