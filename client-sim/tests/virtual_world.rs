@@ -65,6 +65,14 @@ fn fifty_seeds_of_mixed_faults_have_nothing_in_them_that_must_not_be() {
     assert!(swept.chunks_delivered > 1_000 && swept.lost > 100, "{swept:?}");
 }
 
+/// A client of this world was on its way in over QUIC, on a line that had been slow, when its server was started again: it waited
+/// for three probe timeouts, twelve seconds, and was still not in when all had long been well.
+#[test]
+fn who_is_on_its_way_in_when_the_server_goes_tries_again_in_time() {
+    let swept = sweep(&scenario("mixed-faults.toml"), 784..785, 1, |_, _| true);
+    assert_eq!((swept.seeds, swept.failed.len()), (1, 0));
+}
+
 /// Walkers who all ride with one carrier, over a line of 40 ms.
 fn walkers(carrier: ninefold::carrier::Carrier, faults: Vec<Fault>) -> Plan {
     let mut plan = Plan::walk(4, 6);
