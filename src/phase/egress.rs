@@ -102,7 +102,7 @@ impl Writing<'_> {
         let (header, tail) = sending.fragment(pick.index);
         let token = Token { sending: sending.id, index: pick.index };
         let at = match connection.carrier {
-            Carrier::Udp => session.link.departure(self.now),
+            Carrier::Udp | Carrier::UdpShard(_) => session.link.departure(self.now),
             // It paces by itself, so the packet is on its way from now on.
             Carrier::Quic => self.now,
         };
