@@ -251,10 +251,7 @@ impl Server {
             Kind::Response => self.handle_response(now, shard, from, sealed),
             kind if !kind.is_of_clients() => self.sessions.counters.unexpected += 1,
             _ => match self.sessions.find(from, &sealed) {
-                Some(slot) => match self.sessions.slots.seat(slot) {
-                    Some(seat) => return Received::Elsewhere(seat.shard),
-                    None => return self.sessions.take(now, slot, from, asked_len, sealed),
-                },
+                Some(slot) => return self.sessions.take(now, slot, from, asked_len, sealed),
                 None => self.sessions.counters.from_nobody += 1,
             },
         }

@@ -185,9 +185,11 @@ impl Sessions {
 
     /// Whether so much waits to be polled that nothing more is taken; if so, one datagram is counted as lost.
     pub(super) fn is_congested(&mut self) -> bool {
-        let is_congested = self.events.len() >= EVENTS_MAX;
-        self.counters.events_over_limit += u64::from(is_congested);
-        is_congested
+        if self.events.len() < EVENTS_MAX {
+            return false;
+        }
+        self.counters.events_over_limit += 1;
+        true
     }
 
     /// The slot that a packet is for.
@@ -207,10 +209,7 @@ impl Sessions {
         asked_len: usize,
         sealed: Sealed<'a>,
     ) -> Received<'a> {
-        let Some(session) = self.slots.get_mut(slot) else {
-            self.counters.from_nobody += 1;
-            return Received::Nothing;
-        };
+        let Some(session) = self.slots.get_mut(slot) else { return self.elsewhere(slot) };
         let (kind, sequence) = (sealed.kind, sealed.sequence);
         if session.replay.is_stale(sequence) {
             self.counters.replayed += 1;
@@ -251,6 +250,15 @@ impl Sessions {
             Kind::Payload | Kind::AesPayload => Received::Payload { slot, bytes: body },
             _ => Received::Nothing,
         }
+    }
+
+    /// Who is to judge a packet for a slot without a session here.
+    fn elsewhere<'a>(&mut self, slot: u32) -> Received<'a> {
+        if let Some(seat) = self.slots.seat(slot) {
+            return Received::Elsewhere(seat.shard);
+        }
+        self.counters.from_nobody += 1;
+        Received::Nothing
     }
 
     /// Ends sessions that have fallen silent, finds who needs a keep-alive.
