@@ -14,6 +14,8 @@ use socket2::{Domain, Socket, Type};
 
 /// So many clients are on both threads, but for once in 32,768 times.
 const CLIENTS: u64 = 16;
+/// What a thread shows is up to 100 ms old where little happens.
+const SHOWN_AFTER: Duration = Duration::from_millis(200);
 
 fn two_threads() -> Config {
     Config { udp_threads: 2, ..config() }
@@ -25,10 +27,13 @@ fn join(server: &Server, config: &Config, ids: std::ops::RangeInclusive<u64>) ->
     players
 }
 
+fn clients(server: &Server) -> u64 {
+    server.live().clients.load(std::sync::atomic::Ordering::Relaxed)
+}
+
 /// Datagrams that came to each thread's socket.
 fn datagrams_in(server: &Server) -> [u64; 2] {
-    // What a thread shows is up to 50 ms old.
-    std::thread::sleep(Duration::from_millis(120));
+    std::thread::sleep(SHOWN_AFTER);
     let live = server.live();
     [0, 1].map(|thread| live.udp[thread].read().map_or(0, |(_, shown)| shown.report.datagrams_in))
 }
@@ -44,7 +49,7 @@ fn clients_of_two_threads_play_in_one_world_and_hear_its_end() {
         players.iter().all(|p| p.client.ended().is_none() && p.client.stats().crossings_without_chunk == 0)
     );
     let came = datagrams_in(&server);
-    assert!(came.iter().all(|came| *came > 100), "each thread has its share: {came:?}");
+    assert!(came.iter().all(|came| *came > 30), "each thread has its share: {came:?}");
     let told = server.state(&Asked::default());
     let udp = told.sockets.iter().find(|socket| socket.carrier == "udp").unwrap();
     assert!(udp.datagrams_in >= came.iter().sum(), "{udp:?} has both, {came:?}");
@@ -55,7 +60,8 @@ fn clients_of_two_threads_play_in_one_world_and_hear_its_end() {
     assert_eq!((counted.refused(), summary.udp.handings_dropped), (0, 0), "{counted:?}");
     assert_eq!(summary.udp.departures_stale, 0, "nobody was written to before its thread knew of it");
     // Ways in alone were handed on: requests and responses.
-    assert!(summary.udp.handed_on > 0 && summary.udp.handed_on < 20 * CLIENTS, "{}", summary.udp.handed_on);
+    let handed_on = summary.udp.handed_on;
+    assert!(handed_on > 0 && handed_on < came[1] / 2, "{handed_on} of {came:?}");
 }
 
 #[test]
@@ -64,6 +70,8 @@ fn a_client_that_moves_between_the_threads_keeps_its_session() {
     let server = start(&config);
     let mut players = join(&server, &config, 1..=4);
     players.iter_mut().for_each(|player| player.wish = (1.0, 0.3));
+    std::thread::sleep(SHOWN_AFTER);
+    let handed_before = server.live().udp().unwrap().1.report.handed_on;
     const MOVES: u64 = 4;
     for _ in 0..MOVES {
         players.iter_mut().for_each(Player::change_address);
@@ -81,7 +89,7 @@ fn a_client_that_moves_between_the_threads_keeps_its_session() {
     let counted = summary.udp.connection;
     assert_eq!((counted.connected, counted.moved, counted.timed_out), (4, 4 * MOVES, 0));
     // Of sixteen moves some ended at the other socket, whose thread hands on each packet since.
-    assert!(summary.udp.handed_on > 50, "{} were handed on", summary.udp.handed_on);
+    assert!(summary.udp.handed_on > handed_before, "more than the {handed_before} of the ways in");
     assert_eq!(summary.udp.handings_dropped, 0);
 }
 
@@ -89,7 +97,7 @@ fn a_client_that_moves_between_the_threads_keeps_its_session() {
 fn who_comes_again_takes_its_only_slot_over_from_whichever_thread_has_it() {
     let config = Config { clients_max: 1, ..two_threads() };
     let server = start(&config);
-    const VISITS: u64 = 12;
+    const VISITS: u64 = 16;
     let mut before: Option<Player> = None;
     for _ in 0..VISITS {
         let mut players = join(&server, &config, 7..=7);
@@ -100,7 +108,7 @@ fn who_comes_again_takes_its_only_slot_over_from_whichever_thread_has_it() {
         before = players.pop();
     }
     assert!(datagrams_in(&server).iter().all(|came| *came > 0), "both threads had it");
-    assert_eq!(server.live().clients.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(clients(&server), 1);
     let counted = server.stop().unwrap().udp.connection;
     assert_eq!((counted.connected, counted.replaced, counted.denied), (VISITS, VISITS - 1, 0));
 }
@@ -114,12 +122,10 @@ fn the_bound_on_clients_holds_over_both_threads_and_what_falls_silent_frees_its_
     until("who finds no slot is told so", 5, &mut late, |p| p.iter().all(|p| p.client.ended().is_some()));
     // Silent for longer than their tokens allow, all four go.
     drop((players, late));
-    std::thread::sleep(Duration::from_millis(2_300));
+    until("their slots are free", 10, &mut [], |_| clients(&server) == 0);
     let mut next = join(&server, &config, 13..=16);
     next.iter_mut().for_each(Player::leave);
-    until("the slots of who left are free", 2, &mut next, |_| {
-        server.live().clients.load(std::sync::atomic::Ordering::Relaxed) == 0
-    });
+    until("the slots of who left are free", 2, &mut next, |_| clients(&server) == 0);
     let counted = server.stop().unwrap().udp.connection;
     assert_eq!((counted.connected, counted.timed_out, counted.left), (8, 4, 4));
     assert!(counted.denied >= 8);
@@ -181,7 +187,7 @@ fn floods_that_one_thread_hands_to_the_other_are_bounded_and_change_nothing() {
     let mut players = join(&server, &config, 1..=4);
     players.iter_mut().for_each(|player| player.wish = (0.5, 0.5));
     let shown = || {
-        std::thread::sleep(Duration::from_millis(120));
+        std::thread::sleep(SHOWN_AFTER);
         [0, 1].map(|thread| server.live().udp[thread].read().expect("it has shown itself").1.report)
     };
     for (name, flood) in FLOODS {

@@ -135,3 +135,46 @@ impl<Out, In> Link<Out, In> {
         std::mem::take(&mut self.rings)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn came() -> Came {
+        Came { at: Instant::ZERO, from: SocketAddr::from(([10, 0, 0, 1], 5_000)), by: Shard(1) }
+    }
+
+    #[test]
+    fn words_wait_in_order_and_datagrams_without_room_are_refused() {
+        let (mut here, mut there) = link::<usize, ()>();
+        assert!(here.hand(came(), b"first") && here.poll_ring() && !here.poll_ring());
+        let words = HANDED_MAX + 100;
+        (0..words).for_each(|word| here.say(word));
+        assert_eq!((there.len(), here.waiting()), (HANDED_MAX, words - (HANDED_MAX - 1)));
+        assert!(!here.hand(came(), b"no room"));
+        let mut buffer = [0; HANDED_BYTES_MAX];
+        let (first, bytes) = there.take(&mut buffer).unwrap();
+        assert!(matches!(first, Handed::Datagram(Came { by: Shard(1), .. })) && bytes == b"first");
+        // There is room now, and it is the words'.
+        assert!(!here.hand(came(), b"would overtake"));
+        let mut heard = Vec::new();
+        while heard.len() < words {
+            here.say_waiting();
+            while let Some((record, _)) = there.take(&mut buffer) {
+                match record {
+                    Handed::Word(word) => heard.push(word),
+                    Handed::Datagram(_) => panic!("none had room"),
+                }
+            }
+        }
+        assert_eq!((heard, here.waiting()), ((0..words).collect(), 0));
+        assert!(here.hand(came(), &[7; HANDED_BYTES_MAX]));
+    }
+
+    #[test]
+    fn a_lane_takes_as_many_datagrams_as_records_however_long() {
+        let (mut here, there) = link::<(), ()>();
+        let taken = (0..2 * HANDED_MAX).filter(|_| here.hand(came(), &[7; HANDED_BYTES_MAX])).count();
+        assert_eq!((taken, there.len()), (HANDED_MAX, HANDED_MAX));
+    }
+}
