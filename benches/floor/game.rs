@@ -107,6 +107,7 @@ impl Ours {
             spawn_radius_chunks: 12,
             neighbour_fragments_per_tick: play.neighbour_fragments_per_tick(),
             trace_dir: PathBuf::new(),
+            udp_threads: crate::udp_threads(),
             gather_us: if play == Play::Prompt { 0 } else { ordinary.gather_us },
             ..ordinary
         };
@@ -153,12 +154,14 @@ impl Ours {
 
     /// Ends it, and says in what portions it has sent.
     pub fn stop(self) -> String {
+        let udp_ms = self.server.live().udp.iter().filter_map(|thread| thread.read());
+        let udp_ms: Vec<u64> = udp_ms.map(|(_, shown)| shown.report.cpu_ns / 1_000_000).collect();
         let summary = self.server.stop().expect("no thread died");
         let UdpReport { datagrams_out, runs_out, send_calls, send_errors, departures_held, .. } = summary.udp;
         assert_eq!(send_errors, 0);
         let each = |of: u64, parts: u64| of as f64 / parts.max(1) as f64;
         format!(
-            "{:.2} datagrams in a run, {:.1} runs in a call, {:.1} % were held",
+            "{:.2} datagrams in a run, {:.1} runs in a call, {:.1} % were held, UDP threads took {udp_ms:?} ms",
             each(datagrams_out, runs_out),
             each(runs_out, send_calls),
             100.0 * each(departures_held, datagrams_out)

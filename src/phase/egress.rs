@@ -86,7 +86,7 @@ impl Writing<'_> {
         let rode = self.control(session, snapshot, first);
         for pick in &picks[usize::from(rode)..] {
             let at = match session.connection.carrier {
-                Carrier::Udp => session.link.departure(self.now),
+                Carrier::Udp | Carrier::UdpShard(_) => session.link.departure(self.now),
                 // It paces by itself, so the packet is on its way from now on.
                 Carrier::Quic => self.now,
             };
