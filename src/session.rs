@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use hecs::Entity;
 use ninefold_protocol::frame::Message;
 use ninefold_protocol::link::Link;
-use ninefold_protocol::time::Instant;
+use ninefold_protocol::time::{Duration, Instant};
 use ninefold_world::{ChunkCoord, Mover, Position};
 
 use crate::carrier::ConnectionId;
@@ -25,6 +25,8 @@ pub struct Session {
     pub connection: ConnectionId,
     /// Chunk fragments that its carrier wants in a tick at most.
     pub carrier_room: usize,
+    /// So long after the tick its packets leave.
+    pub leaves_late_by: Duration,
     /// What its token calls it.
     pub client_id: u64,
     /// How far it has come.
@@ -115,6 +117,7 @@ impl Session {
         Session {
             connection,
             carrier_room: usize::MAX,
+            leaves_late_by: Duration::ZERO,
             client_id,
             stage: Stage::Greeting,
             link: Link::with_congestion(now, rules.congestion_on(connection.carrier)),

@@ -27,7 +27,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 pub use ninefold_protocol::connection::Shard;
-use ninefold_protocol::time::Instant;
+use ninefold_protocol::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 /// Threads that UDP sockets may have.
@@ -106,6 +106,13 @@ pub enum Arrival {
         connection: ConnectionId,
         /// Packets a tick.
         packets: u32,
+    },
+    /// From now on what the tick writes for this client leaves so long after the tick.
+    Late {
+        /// Whose.
+        connection: ConnectionId,
+        /// How long.
+        by: Duration,
     },
     /// The client is at another address: what was known of its line holds no more.
     Moved(ConnectionId),

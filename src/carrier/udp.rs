@@ -21,6 +21,7 @@ pub mod core;
 mod front;
 pub mod gathering;
 mod handing;
+mod lateness;
 pub mod mail;
 mod office;
 #[cfg(any(test, not(target_os = "linux")))]

@@ -14,8 +14,8 @@
 use bytes::Bytes;
 use ninefold_protocol::frame::{EVENT_BYTES, FragmentHeader, kind};
 use ninefold_protocol::limits::{FRAGMENT_HEADER_BYTES, FRAGMENT_PAYLOAD_BYTES, PACKET_BYTES_MAX};
-use ninefold_protocol::link::Built;
 use ninefold_protocol::link::congestion::PACER_BURST_MAX;
+use ninefold_protocol::link::{Built, Leaving};
 use ninefold_protocol::time::{Duration, Instant};
 use zerocopy::IntoBytes;
 
@@ -119,7 +119,8 @@ impl Writing<'_> {
                 self.counters.egress_skipped += 1;
                 break;
             }
-            let mut packet = session.link.packet(self.now, &mut self.buffer);
+            let leaving = Leaving { due: self.now, at: self.now + session.leaves_late_by };
+            let mut packet = session.link.packet(leaving, &mut self.buffer);
             let mut receipt = Receipt::default();
             if !snapshot.is_empty() && packet.fits(snapshot.len()) {
                 packet.push(kind::SNAPSHOT, &[snapshot]);
@@ -157,7 +158,10 @@ impl Writing<'_> {
         let connection = session.connection;
         let (header, tail, token) = fragment(&session.view, pick);
         let body_bytes = FRAGMENT_HEADER_BYTES + tail.len();
-        let mut packet = session.link.bare_packet(at, &mut self.buffer);
+        // What is held until its time leaves then.
+        let late_by = if at > self.now { Duration::ZERO } else { session.leaves_late_by };
+        let leaving = Leaving { due: at, at: at + late_by };
+        let mut packet = session.link.bare_packet(leaving, &mut self.buffer);
         packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), tail.len());
         packet.token(Receipt::default().with_fragment(token));
         let built = packet.finish().expect("it has a fragment in it");

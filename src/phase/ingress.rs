@@ -54,6 +54,10 @@ pub fn ingress(
                 Some(session) => session.carrier_room = packets as usize,
                 None => counters.arrivals_stale += 1,
             },
+            Arrival::Late { connection, by } => match sessions.get_mut(connection) {
+                Some(session) => session.leaves_late_by = by,
+                None => counters.arrivals_stale += 1,
+            },
             Arrival::Moved(connection) => match sessions.get_mut(connection) {
                 Some(session) => session.link.path_changed(now),
                 None => counters.arrivals_stale += 1,

@@ -73,7 +73,7 @@ pub fn stream(
             // Ceilings and a carrier without room say nothing of the line.
             if session.view.has_waiting(loss_permille) && !budget.allows(PACKET_BYTES) {
                 counters.clients_held_back += 1;
-                session.link.held_back(until);
+                session.link.held_back(until + session.leaves_late_by);
             } else {
                 session.link.ran_dry();
             }

@@ -4,7 +4,7 @@ use super::ack::{Ack, AckError, Received};
 use super::congestion::{Budget, CongestionConfig, FlowStats};
 use super::incoming::{Eliciting, Incoming};
 use super::outgoing::Outgoing;
-use super::packet::PacketBuilder;
+use super::packet::{Leaving, PacketBuilder};
 use super::reliable::{self, QueueFull, ReliableError};
 use super::rtt::Rtt;
 use super::sent::Sent;
@@ -248,14 +248,22 @@ impl<T> Link<T> {
     }
 
     /// Begins a packet in `buffer`, which must hold [`crate::limits::PACKET_BYTES_MAX`] bytes.
-    pub fn packet<'l, 'b>(&'l mut self, now: Instant, buffer: &'b mut [u8]) -> PacketBuilder<'l, 'b, T> {
-        PacketBuilder::new(self, now, buffer).with_links_own()
+    pub fn packet<'l, 'b>(
+        &'l mut self,
+        leaving: impl Into<Leaving>,
+        buffer: &'b mut [u8],
+    ) -> PacketBuilder<'l, 'b, T> {
+        PacketBuilder::new(self, leaving.into(), buffer).with_links_own()
     }
 
     /// Begins a packet with nothing of the link's own in it, which waits for another one: so packets of equally long
     /// frames are equally long.
-    pub fn bare_packet<'l, 'b>(&'l mut self, now: Instant, buffer: &'b mut [u8]) -> PacketBuilder<'l, 'b, T> {
-        PacketBuilder::new(self, now, buffer)
+    pub fn bare_packet<'l, 'b>(
+        &'l mut self,
+        leaving: impl Into<Leaving>,
+        buffer: &'b mut [u8],
+    ) -> PacketBuilder<'l, 'b, T> {
+        PacketBuilder::new(self, leaving.into(), buffer)
     }
 
     /// How soon the packet wants to be acknowledged; an error if any of its frames cannot be.
@@ -302,11 +310,11 @@ impl<T> Link<T> {
         Ok(())
     }
 
-    pub(super) fn on_sent(&mut self, now: Instant, packet: Sent<T>) {
+    pub(super) fn on_sent(&mut self, due: Instant, packet: Sent<T>) {
         if packet.acks_below > 0 {
             self.incoming.on_told();
         }
-        self.outgoing.on_sent(now, packet, &mut self.stats);
+        self.outgoing.on_sent(due, packet, &mut self.stats);
     }
 }
 

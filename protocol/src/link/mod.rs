@@ -27,6 +27,6 @@ mod tests;
 
 pub use ack::{Ack, AckError, AckRanges, Received};
 pub use endpoint::{Link, LinkError, LinkFrames, LinkStats, Outcome};
-pub use packet::{Built, PacketBuilder};
+pub use packet::{Built, Leaving, PacketBuilder};
 pub use reliable::QueueFull;
 pub use rtt::Rtt;

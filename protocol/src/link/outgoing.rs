@@ -117,13 +117,13 @@ impl<T> Outgoing<T> {
         }
     }
 
-    /// A packet leaves.
-    pub fn on_sent(&mut self, now: Instant, mut packet: Sent<T>, stats: &mut LinkStats) {
+    /// A packet leaves that was due then.
+    pub fn on_sent(&mut self, due: Instant, mut packet: Sent<T>, stats: &mut LinkStats) {
         stats.packets_sent += 1;
         stats.eliciting_sent += u64::from(packet.eliciting);
         if packet.eliciting {
-            packet.delivery = self.flow.on_sent(now, packet.bytes.into(), self.bytes_on_path());
-            self.last_eliciting_at = now;
+            packet.delivery = self.flow.on_sent(due, packet.at, packet.bytes.into(), self.bytes_on_path());
+            self.last_eliciting_at = packet.at;
             if std::mem::take(&mut self.probe_due) {
                 stats.probes_sent += 1;
                 self.probes_in_a_row += 1;

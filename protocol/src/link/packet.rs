@@ -13,11 +13,26 @@ use crate::time::Instant;
 #[must_use = "a packet is sent only when it is finished"]
 pub struct PacketBuilder<'l, 'b, T> {
     link: &'l mut Link<T>,
-    now: Instant,
+    leaving: Leaving,
     writer: Writer<'b>,
     sent: Sent<T>,
     /// Bytes that the carrier will append to what is written here.
     tail_bytes: usize,
+}
+
+/// When a packet leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaving {
+    /// When it is to, which is what pacing goes by.
+    pub due: Instant,
+    /// When it really does, which is what a round trip begins with: a carrier with much to do comes to it later.
+    pub at: Instant,
+}
+
+impl From<Instant> for Leaving {
+    fn from(at: Instant) -> Self {
+        Leaving { due: at, at }
+    }
 }
 
 /// A finished packet.
@@ -32,17 +47,17 @@ pub struct Built {
 
 impl<'l, 'b, T> PacketBuilder<'l, 'b, T> {
     /// Nothing but the header.
-    pub(super) fn new(link: &'l mut Link<T>, now: Instant, buffer: &'b mut [u8]) -> Self {
+    pub(super) fn new(link: &'l mut Link<T>, leaving: Leaving, buffer: &'b mut [u8]) -> Self {
         assert!(buffer.len() >= PACKET_BYTES_MAX, "a packet needs a buffer of {PACKET_BYTES_MAX} bytes");
         let mut writer = Writer::new(&mut buffer[..PACKET_BYTES_MAX]);
         writer.u32(link.outgoing.sent.next_number() as u32);
-        PacketBuilder { link, now, writer, sent: Sent::new(now), tail_bytes: 0 }
+        PacketBuilder { link, leaving, writer, sent: Sent::new(leaving.at), tail_bytes: 0 }
     }
 
     /// What the link itself has to say.
     pub(super) fn with_links_own(mut self) -> Self {
-        let PacketBuilder { link, now, writer, sent, .. } = &mut self;
-        sent.acks_below = link.incoming.write(*now, writer).unwrap_or(0);
+        let PacketBuilder { link, leaving, writer, sent, .. } = &mut self;
+        sent.acks_below = link.incoming.write(leaving.at, writer).unwrap_or(0);
         sent.reliable = link.outgoing.outbox.write(link.outgoing.sent.next_number(), writer);
         sent.eliciting = sent.reliable;
         self
@@ -103,7 +118,7 @@ impl<'l, 'b, T> PacketBuilder<'l, 'b, T> {
         }
         let built = Built { head_bytes: self.writer.written(), tail_bytes: self.tail_bytes };
         self.sent.bytes = (built.head_bytes + built.tail_bytes) as u16;
-        self.link.on_sent(self.now, self.sent);
+        self.link.on_sent(self.leaving.due, self.sent);
         Some(built)
     }
 }

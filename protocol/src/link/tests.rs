@@ -339,3 +339,20 @@ proptest! {
         while a.poll_message().is_some() {}
     }
 }
+
+#[test]
+fn a_round_trip_begins_when_the_packet_really_left() {
+    let (mut a, mut b) = pair();
+    let mut buffer = [0; PACKET_BYTES_MAX];
+    let mut packet = a.packet(Leaving { due: at(0), at: at(9) }, &mut buffer);
+    packet.push(FRAME, &[&[1]]);
+    let bytes = packet.finish().unwrap().head_bytes;
+    // What it says of its own delay counts until then, too.
+    b.handle_packet(at(29), &buffer[..bytes]).unwrap();
+    let mut packet = b.packet(Leaving { due: at(30), at: at(34) }, &mut buffer);
+    packet.push(kind::PING, &[]);
+    let bytes = packet.finish().unwrap().head_bytes;
+    a.handle_packet(at(54), &buffer[..bytes]).unwrap();
+    assert_eq!(a.rtt().latest(), Some(Duration::from_ms(45)));
+    assert_eq!(a.flow().path_rtt, Some(Duration::from_ms(40)));
+}

@@ -116,7 +116,8 @@ impl FlowController {
 impl Controller for FlowController {
     fn on_sent(&mut self, now: StdInstant, bytes: u64, _: u64) {
         // quinn counts all packets of one call together; the size matters to no window here.
-        let state = self.flow.on_sent(self.clock.at(now), bytes, self.in_flight);
+        let at = self.clock.at(now);
+        let state = self.flow.on_sent(at, at, bytes, self.in_flight);
         self.in_flight += bytes;
         if self.departures.back().is_none_or(|(at, _)| *at < now) {
             if self.departures.len() >= DEPARTURES_MAX {

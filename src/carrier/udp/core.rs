@@ -23,13 +23,14 @@ use ninefold_protocol::time::{Duration, Instant};
 use super::UdpReport;
 use super::front::Front;
 use super::handing::{Came, HANDED_BYTES_MAX, Taken};
+use super::lateness::Lateness;
 use super::office::Office;
 use crate::carrier::held::{HELD_MAX, Held};
 use crate::carrier::roster::{Entry, Generations};
 use crate::carrier::{Arrival, CarrierEnd, ConnectionId, Departure, Shard};
 
-/// Departures before arrivals get their turn.
-const DEPARTURES_PER_TURN_MAX: usize = 4_096;
+/// Departures before arrivals get their turn, and the clock is read again: half a millisecond's.
+const DEPARTURES_PER_TURN_MAX: usize = 256;
 /// Comings and goings that may wait for room in the lane; at so many nothing more is to be taken until the tick has
 /// taken some, and the kernel's buffer decides what is lost.
 pub const WAITING_MAX: usize = 1 << 16;
@@ -63,6 +64,7 @@ pub struct UdpCore<O = Front> {
     waiting: VecDeque<Arrival>,
     /// Packets that are not due yet.
     held: Held,
+    lateness: Lateness,
     report: UdpReport,
 }
 
@@ -111,6 +113,7 @@ impl<O: Office> UdpCore<O> {
             end,
             waiting: VecDeque::new(),
             held: Held::default(),
+            lateness: Lateness::default(),
             report: UdpReport::default(),
         }
     }
@@ -254,7 +257,7 @@ impl<O: Office> UdpCore<O> {
     fn depart_until(&mut self, now: Instant, until: Instant, outlet: &mut impl Outlet) -> bool {
         let written = self.end.departures.len();
         self.take_handed(now);
-        let UdpCore { held, end, report, office, generations, .. } = self;
+        let UdpCore { held, lateness, end, report, office, generations, .. } = self;
         let sessions = office.sessions();
         let mut turn = Turn { now, outlet, report };
         while let Some(place) = held.pop(until) {
@@ -277,8 +280,12 @@ impl<O: Office> UdpCore<O> {
                     turn.report.departures_held += 1;
                     held.push(at, connection, head, tail);
                 }
-                Departure::Packet { connection, tail, .. } => {
+                Departure::Packet { connection, at, tail } => {
                     turn.send(sessions, generations, connection, &[head, &tail]);
+                    if let Some(by) = lateness.note(connection, at, now) {
+                        // Where there is no room it is told when it has changed again.
+                        let _ = end.arrivals.push(Arrival::Late { connection, by }, &[]);
+                    }
                 }
                 Departure::Disconnect(connection) => {
                     if generations.is_current(connection) {

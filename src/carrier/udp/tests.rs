@@ -251,7 +251,7 @@ impl World {
                         self.sessions.remove(&slot);
                     }
                 }
-                Arrival::Moved(_) | Arrival::Room { .. } => {}
+                Arrival::Moved(_) | Arrival::Room { .. } | Arrival::Late { .. } => {}
             }
         }
         for (connection, _) in self.sessions.values() {

@@ -132,12 +132,13 @@ impl Flow {
         self.delivery.on_app_limited(in_flight_bytes);
     }
 
-    /// A packet that the peer has to acknowledge leaves; `in_flight_bytes` do not count it yet.
-    pub fn on_sent(&mut self, at: Instant, bytes: u64, in_flight_bytes: u64) -> PacketState {
+    /// A packet that the peer has to acknowledge leaves at `at` and was due a while before; `in_flight_bytes` do not
+    /// count it yet.
+    pub fn on_sent(&mut self, due: Instant, at: Instant, bytes: u64, in_flight_bytes: u64) -> PacketState {
         if in_flight_bytes == 0 {
             self.heard_at = self.heard_at.max(at);
         }
-        self.pacer.on_sent(at, bytes, self.controller.rate_bytes_s());
+        self.pacer.on_sent(due, bytes, self.controller.rate_bytes_s());
         self.controller.on_sent(at, bytes, in_flight_bytes + bytes);
         self.delivery.on_sent(at, in_flight_bytes == 0)
     }
