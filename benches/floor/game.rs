@@ -11,6 +11,8 @@ use ninefold::carrier::udp::UdpReport;
 use ninefold::clock::Monotonic;
 use ninefold::config::Config;
 use ninefold::server::{Server, unix_s};
+use ninefold::telemetry::Asked;
+use ninefold::telemetry::state::ClientState as Told;
 use ninefold_client::protocol::connection::{
     Client, ClientReceived, ClientState, ConnectToken, DATAGRAM_BYTES_MAX, DEVELOPMENT_KEY, Extensions,
     TokenParams,
@@ -134,6 +136,20 @@ impl Ours {
         let caller =
             |number| Caller::ours(bind(), self.server.address(), Player::new(number, &token(number)));
         (0..clients as u64).map(caller).collect()
+    }
+
+    /// What congestion control makes of the clients' lines.
+    pub fn paced(&self) -> String {
+        let asked = Asked { clients: usize::MAX, ..Asked::default() };
+        let state = self.server.state(&asked);
+        let tenths = |of: &dyn Fn(&Told) -> u64| {
+            let mut all: Vec<u64> = state.clients.dearest.iter().map(of).collect();
+            all.sort_unstable();
+            [1, 5, 9].map(|tenth| all.get(all.len() * tenth / 10).copied().unwrap_or(0))
+        };
+        let rate = tenths(&|client| client.rate_bytes_s / 1_000);
+        let rtt = tenths(&|client| client.rtt_us.unwrap_or(0) / 1_000);
+        format!("tenths of clients are paced at {rate:?} KB/s over {rtt:?} ms")
     }
 
     /// Ends it, and says in what portions it has sent.

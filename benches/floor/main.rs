@@ -122,8 +122,9 @@ fn ours(is_aes: bool, play: Play) -> (Cost, String) {
     }
     std::thread::sleep(WARM_UP);
     let cost = measure(&crowd, MEASURED);
+    let paced = ours.paced();
     crowd.stop();
-    (cost, ours.stop())
+    (cost, format!("{}; {paced}", ours.stop()))
 }
 
 fn main() {
