@@ -78,7 +78,7 @@ fn a_client_that_moves_between_the_threads_keeps_its_session() {
         let before: Vec<_> = players.iter().map(|player| player.client.stats().datagrams_in).collect();
         pass(2, &mut players);
         until("the server's word comes to the new addresses", 5, &mut players, |p| {
-            p.iter().zip(&before).all(|(p, before)| p.client.stats().datagrams_in > before + 20)
+            p.iter().zip(&before).all(|(p, before)| p.client.stats().datagrams_in > before + 5)
         });
     }
     until("everybody has a ring", 5, &mut players, |p| p.iter().all(Player::has_ring));

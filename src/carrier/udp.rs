@@ -6,7 +6,7 @@
 //!   one port           └─ ...                      (the first hands over who came in on their sockets: `handing`)
 //! ```
 //!
-//! A thread ([`thread`]) opens what comes to its socket, hands packets to the tick, and seals and sends what the tick wrote
+//! A thread (`thread.rs`) opens what comes to its socket, hands packets to the tick, and seals and sends what the tick wrote
 //! when it is due. The kernel chooses the socket by the hash of both addresses, so a client stays with its thread as long
 //! as its address does. The first also keeps the [`roster`] of all carriers. What a thread does with datagrams, and when, is
 //! its [`core`]'s, which knows no socket.

@@ -162,8 +162,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-
         #[test]
         fn any_bytes_are_a_stamp_or_none(
             mut bytes in any::<[u8; CONTROL_BYTES]>(),

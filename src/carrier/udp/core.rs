@@ -7,8 +7,8 @@
 //! ```
 //!
 //! It owns its ends of the lanes, and asks no clock: the thread in `udp.rs` drives it on a socket, the simulator in
-//! virtual time. Where sealed datagrams go is an [`Outlet`]. Who judges what comes is an [`Office`]: the [`Front`], which
-//! has the roster of all carriers, or a [`Branch`](super::branch::Branch), which has a shard of the sessions.
+//! virtual time. Where sealed datagrams go is an [`Outlet`]. Who judges what comes is an `Office`: the `Front`, which
+//! has the roster of all carriers, or a `Branch`, which has a shard of the sessions.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -311,8 +311,6 @@ fn turn<O: Office>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
-
     #[test]
     fn whoever_is_in_is_in_once_whatever_the_threads_do_meanwhile(
         happenings in prop::collection::vec(happening(), 1..300),

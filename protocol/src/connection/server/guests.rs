@@ -31,7 +31,7 @@ pub(super) enum AddressProof {
 
 impl Server {
     /// Lets a client in that shows its token at `from` on another carrier. It has a slot like all others,
-    /// until that carrier calls [`Server::release`] or an [`Event`](super::Event) says that the client has
+    /// until that carrier calls [`Server::release`] or an [`Event`] says that the client has
     /// been replaced. Its token is spent.
     ///
     /// Drain [`Server::poll_event`] before the slot is used: the one who had it may have made way just now.

@@ -266,9 +266,8 @@ impl Slots {
         let occupant = self.occupants.get_mut(slot as usize)?.take()?;
         self.due[slot as usize] = Instant::from_us(u64::MAX);
         self.count -= 1;
-        // Another session may have been found there since.
-        if let Some(address) = occupant.address().filter(|address| self.of_address(*address) == Some(slot)) {
-            self.by_address.remove(&address);
+        if let Some(address) = occupant.address() {
+            self.unfile(slot, address);
         }
         if let Some(id) = occupant.connection_id().filter(|id| self.of_connection_id(id) == Some(slot)) {
             self.by_connection_id.remove(&id);
@@ -290,7 +289,8 @@ impl Slots {
         }
         let Some(session) = self.get_mut(slot) else { return false };
         let before = std::mem::replace(&mut session.address, address);
-        self.refile(slot, before, address);
+        self.unfile(slot, before);
+        self.by_address.insert(address, slot);
         true
     }
 
@@ -301,9 +301,10 @@ impl Slots {
         let Some(Occupant::Guest(guest)) = self.occupants.get_mut(slot as usize)? else { return None };
         let before = std::mem::replace(&mut guest.seat.as_mut()?.address, address);
         let tag = guest.tag;
+        self.unfile(slot, before);
         // Two shards may have one address each for its own; here it stays with who is known by nothing else.
         if !is_of_nameless {
-            self.refile(slot, before, address);
+            self.by_address.insert(address, slot);
         }
         Some((tag, before))
     }
@@ -315,11 +316,11 @@ impl Slots {
         occupant.is_some_and(|other| other.connection_id().is_none())
     }
 
-    fn refile(&mut self, slot: u32, before: SocketAddr, address: SocketAddr) {
-        if self.of_address(before) == Some(slot) {
-            self.by_address.remove(&before);
+    /// An address leads to this slot no longer. Another session may have been found there since.
+    fn unfile(&mut self, slot: u32, address: SocketAddr) {
+        if self.of_address(address) == Some(slot) {
+            self.by_address.remove(&address);
         }
-        self.by_address.insert(address, slot);
     }
 
     /// The first slot at or behind `from` that may need attention.
@@ -435,6 +436,24 @@ mod tests {
         assert!(slots.move_to(b, at(2)));
         slots.remove(a);
         assert_eq!(slots.of_address(at(2)), Some(b));
+    }
+
+    #[test]
+    fn a_session_of_another_shard_is_found_where_it_moved_unless_somebody_is_known_by_that_address_alone() {
+        let mut slots = slots(4);
+        let at = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        let seat = Seat { shard: Shard(2), address: at(1), connection_id: Some([7; 6]) };
+        let guest = slots.insert_guest(Guest { client_id: 1, tag: [9; 16], seat: Some(seat) });
+        let plain = slots.insert(session(2, 2, Instant::ZERO));
+        assert_eq!((slots.of_address(at(1)), slots.of_connection_id(&[7; 6])), (Some(guest), Some(guest)));
+        assert_eq!(slots.reseat(guest, at(3)), Some(([9; 16], at(1))));
+        assert_eq!([1, 2, 3].map(|port| slots.of_address(at(port))), [None, Some(plain), Some(guest)]);
+        assert_eq!(slots.reseat(guest, at(2)), Some(([9; 16], at(3))));
+        assert_eq!([1, 2, 3].map(|port| slots.of_address(at(port))), [None, Some(plain), None]);
+        assert_eq!((slots.seat(guest).unwrap().address, slots.reseat(plain, at(4))), (at(2), None));
+        slots.remove(guest);
+        assert_eq!((slots.of_connection_id(&[7; 6]), slots.of_address(at(2))), (None, Some(plain)));
+        assert_eq!((slots.by_address.len(), slots.count()), (1, 1));
     }
 
     #[test]
