@@ -391,34 +391,40 @@ fn lateness() {
     }
 }
 
-/// A crowd that looks, played to another server from the tape of what its clients sent: nothing but the tick is at work,
-/// and nobody's memory but its own passes through the caches.
+/// A crowd that looks, played to other servers from the tape of what its clients sent: nothing but the tick is at work,
+/// and nobody's memory but its own passes through the caches. The same comes of it on any number of threads.
 fn replayed(clients: usize, spawn_radius_chunks: u32) {
     const TICKS: usize = 400;
-    let config = Config { spawn_radius_chunks, ..Config::default() };
-    let stage = || {
+    let server = |tick_threads| {
+        let config = Config { spawn_radius_chunks, tick_threads, ..Config::default() };
         let world = Arc::new(BspWorld::new(config.world_seed));
-        Stage::new(config.rules(0), world, 1)
+        Server::around(Stage::new(config.rules(0), world, 1), Does::Idle)
     };
-    let mut live = Server::around(stage(), Does::Idle);
+    let mut live = server(1);
     live.stage.record();
     live.fill(clients, Server::step_unhurried);
     live.does = Does::Look;
     (0..TICKS).for_each(|_| live.step_unhurried());
     let (tape, counters, others) = (live.stage.recorded(), *live.stage.tick.counters(), live.others_each());
     drop(live);
-    let mut server = Server::around(stage(), Does::Look);
-    for tick in 0..tape.ticks() {
-        server.stage.replay(&tape, tick);
-        if tick + TICKS < tape.ticks() {
-            server.stage.run(&|| 0);
-        } else {
-            server.tick();
-        }
-        server.stage.discard();
+    for threads in [1, 2] {
+        let replay = || {
+            let mut server = server(threads as u32);
+            for tick in 0..tape.ticks() {
+                server.stage.replay(&tape, tick);
+                if tick + TICKS < tape.ticks() {
+                    server.stage.run(&|| 0);
+                } else {
+                    server.tick();
+                }
+                server.stage.discard();
+            }
+            assert_eq!(*server.stage.tick.counters(), counters, "the same came of it");
+            tell_of(&format!("replayed, threads of the tick: {threads}"), &server, others);
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(replay);
     }
-    assert_eq!(*server.stage.tick.counters(), counters, "the same came of it");
-    tell_of("replayed", &server, others);
 }
 
 /// For callgrind (`--toggle-collect='*Tick*::run*'`): a few ticks in one thread.

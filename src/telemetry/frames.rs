@@ -25,6 +25,13 @@ pub struct FramesBothWays {
     pub sent: FrameCounts,
 }
 
+impl FramesBothWays {
+    pub(super) fn add(&mut self, more: &FramesBothWays) {
+        self.arrived.add(&more.arrived);
+        self.sent.add(&more.sent);
+    }
+}
+
 const fn place(kind: u8) -> usize {
     match kind {
         kind::ACK => 1,
@@ -57,6 +64,11 @@ impl FrameCounts {
         if others > 0 {
             self.frame(kind::ACK, others.saturating_sub(FRAME_HEADER_BYTES));
         }
+    }
+
+    fn add(&mut self, more: &FrameCounts) {
+        self.frames.iter_mut().zip(more.frames).for_each(|(sum, more)| *sum += more);
+        self.bytes.iter_mut().zip(more.bytes).for_each(|(sum, more)| *sum += more);
     }
 
     fn frame(&mut self, kind: u8, body_bytes: usize) {

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test and benchmark uses a part of it")]
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ninefold::carrier::{self, Arrival, Carrier, CarrierEnd, ConnectionId, Departure, TickEnd};
@@ -12,7 +13,7 @@ use ninefold::chunk::{ChunkLimits, ChunkService, Encoded, GivenUp, Inline, Job, 
 use ninefold::game::Game;
 use ninefold::game::explore::Explore;
 use ninefold::rules::Rules;
-use ninefold::telemetry::TickTimes;
+use ninefold::telemetry::{ClockNs, TickTimes};
 use ninefold::tick::Tick;
 use ninefold_client::protocol::chunk::{Outcome, Reassembly};
 use ninefold_client::protocol::frame::{
@@ -180,6 +181,8 @@ pub struct Stage {
     shared: Option<Line<Parcel>>,
     /// What arrives, if that is kept.
     tape: Option<Tape>,
+    /// Of all that departs, in its order, if that is asked for.
+    pub departed: Option<DefaultHasher>,
     profile: Profile,
     seed: u64,
     period: Duration,
@@ -226,6 +229,7 @@ impl Stage {
             carrier,
             shared: None,
             tape: None,
+            departed: None,
             profile: Profile::default(),
             seed,
             period,
@@ -424,7 +428,7 @@ impl Stage {
     }
 
     /// The tick alone.
-    pub fn run(&mut self, clock_ns: &dyn Fn() -> u64) -> TickTimes {
+    pub fn run(&mut self, clock_ns: &ClockNs<'_>) -> TickTimes {
         if let Some(tape) = &mut self.tape {
             tape.end_tick();
         }
@@ -436,6 +440,10 @@ impl Stage {
         let mut buffer = [0; PACKET_BYTES_MAX];
         let mut leaving = Vec::new();
         while let Some((departure, head)) = self.carrier.departures.pop(&mut buffer) {
+            if let Some(hasher) = &mut self.departed {
+                // Its connection, its time and its bytes are all in it.
+                (format!("{departure:?}"), &head).hash(hasher);
+            }
             let Departure::Packet { connection, at, tail } = departure else { continue };
             leaving.push((at, connection.slot as usize, [&head[..], &tail].concat()));
         }
