@@ -82,6 +82,8 @@ const CACHE_LINE_BYTES: usize = 64;
 /// What a phase is going to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
+    /// The player and the chunk in which it stands.
+    Place,
     /// The player and its inputs.
     Player,
     /// The player, what it is told of, and the chunk in which it stands.
@@ -169,13 +171,15 @@ impl Session {
     /// Has what a phase needs of it fetched from memory, without waiting for it. Soon is too late: it is for the clients
     /// that come after the next.
     pub fn fetch(&self, needs: Needs) {
-        const PLAYER: Range<usize> = 0..offset_of!(Session, link);
-        const TOLD: Range<usize> = 0..offset_of!(Session, inputs) + INPUTS_HEAD_BYTES;
+        const LINK: usize = offset_of!(Session, link);
         const VIEW: usize = offset_of!(Session, view);
+        // Of the inputs that wait, and of what is far back, too little is looked at.
+        const TOLD: Range<usize> = 0..offset_of!(Session, inputs) + INPUTS_HEAD_BYTES;
         let bytes = match needs {
-            Needs::Player => [PLAYER, 0..0],
+            Needs::Place => [0..offset_of!(Session, snapshots), VIEW..VIEW + VIEW_HEAD_BYTES],
+            Needs::Player => [TOLD, 0..0],
             Needs::Snapshot => [TOLD, VIEW..VIEW + VIEW_HEAD_BYTES],
-            Needs::All => [0..VIEW + VIEW_HEAD_BYTES, 0..0],
+            Needs::All => [TOLD, LINK..VIEW + VIEW_HEAD_BYTES],
         };
         for bytes in bytes {
             for line in bytes.start / CACHE_LINE_BYTES..bytes.end.div_ceil(CACHE_LINE_BYTES) {
@@ -199,6 +203,8 @@ pub struct Sessions {
     seats: Vec<Seat>,
     /// By slot: which seat.
     seat_of: Vec<Option<u32>>,
+    /// Whether anybody has come or changed places since all were lined up.
+    have_moved: bool,
 }
 
 /// A client in the order of places.
@@ -237,6 +243,7 @@ impl Sessions {
         }
         self.seat_of[slot as usize] = Some(self.seats.len() as u32);
         let connection = session.connection;
+        self.have_moved = true;
         self.seats.push(Seat { place: 0, connection, session: Box::new(session) });
         old
     }
@@ -289,6 +296,13 @@ impl Sessions {
         self.seats.iter_mut().map(|seat| &mut *seat.session)
     }
 
+    /// Has memory of the client in a slot fetched, see [`Session::fetch`].
+    pub fn fetch(&self, slot: usize, needs: Needs) {
+        if let Some(session) = self.look(slot) {
+            session.fetch(needs);
+        }
+    }
+
     /// Calls `each` for all clients, neighbours side by side, while what it needs of those to come is fetched.
     pub fn for_each(&mut self, needs: Needs, each: impl FnMut(&mut Session)) {
         for_each(&mut self.seats, needs, each);
@@ -299,8 +313,16 @@ impl Sessions {
         &mut self.seats
     }
 
-    /// Brings neighbours together again. Not every tick: it looks at all, and players are slow.
+    /// Somebody stands in another chunk than before.
+    pub fn note_moved(&mut self) {
+        self.have_moved = true;
+    }
+
+    /// Brings neighbours together again, if anybody has moved. Not every tick: it looks at all, and players are slow.
     pub fn line_up(&mut self) {
+        if !std::mem::take(&mut self.have_moved) {
+            return;
+        }
         for seat in &mut self.seats {
             seat.place = seat.session.view.active().map_or(0, place);
         }
@@ -312,7 +334,7 @@ impl Sessions {
 }
 
 /// So many clients ahead memory is asked for: what a phase does for so many takes about as long as memory does.
-const FETCHED_AHEAD: usize = 3;
+pub const FETCHED_AHEAD: usize = 3;
 
 /// The same as [`Sessions::for_each`] for a run of them.
 pub fn for_each(seats: &mut [Seat], needs: Needs, mut each: impl FnMut(&mut Session)) {
@@ -323,10 +345,14 @@ pub fn for_each(seats: &mut [Seat], needs: Needs, mut each: impl FnMut(&mut Sess
         if let Some(coming) = seats.get(at + FETCHED_AHEAD) {
             coming.session.fetch(needs);
         }
-        if needs == Needs::Snapshot
-            && let Some(coming) = seats.get(at + 1)
-        {
-            coming.session.snapshots.fetch();
+        if needs == Needs::Snapshot {
+            // What a pointer leads to is asked for once the pointer is here.
+            if let Some(coming) = seats.get(at + FETCHED_AHEAD - 1) {
+                coming.session.snapshots.fetch();
+            }
+            if let Some(coming) = seats.get(at + 1) {
+                coming.session.snapshots.fetch_told();
+            }
         }
         each(&mut seats[at].session);
     }
