@@ -1,7 +1,6 @@
 //! The clients: one dense slot each, the same slot that the carrier uses.
 
 use std::mem::offset_of;
-use std::ops::Range;
 
 use hecs::Entity;
 use ninefold_protocol::frame::Message;
@@ -171,19 +170,18 @@ impl Session {
     /// Has what a phase needs of it fetched from memory, without waiting for it. Soon is too late: it is for the clients
     /// that come after the next.
     pub fn fetch(&self, needs: Needs) {
-        const LINK: usize = offset_of!(Session, link);
+        const INPUTS: usize = offset_of!(Session, inputs);
         const VIEW: usize = offset_of!(Session, view);
-        // Of the inputs that wait, and of what is far back, too little is looked at.
-        const TOLD: Range<usize> = 0..offset_of!(Session, inputs) + INPUTS_HEAD_BYTES;
+        let view = VIEW..VIEW + VIEW_HEAD_BYTES;
         let bytes = match needs {
-            Needs::Place => [0..offset_of!(Session, snapshots), VIEW..VIEW + VIEW_HEAD_BYTES],
-            Needs::Player => [TOLD, 0..0],
-            Needs::Snapshot => [TOLD, VIEW..VIEW + VIEW_HEAD_BYTES],
-            Needs::All => [TOLD, LINK..VIEW + VIEW_HEAD_BYTES],
+            Needs::Place => [0..offset_of!(Session, snapshots), view],
+            Needs::Player => [0..offset_of!(Session, link), 0..0],
+            Needs::Snapshot => [0..INPUTS + INPUTS_HEAD_BYTES, view],
+            Needs::All => [0..view.end, 0..0],
         };
         for bytes in bytes {
             for line in bytes.start / CACHE_LINE_BYTES..bytes.end.div_ceil(CACHE_LINE_BYTES) {
-                prefetch_index(&self.start, line);
+                prefetch_index(self.start.as_slice(), line);
             }
         }
     }
@@ -296,13 +294,6 @@ impl Sessions {
         self.seats.iter_mut().map(|seat| &mut *seat.session)
     }
 
-    /// Has memory of the client in a slot fetched, see [`Session::fetch`].
-    pub fn fetch(&self, slot: usize, needs: Needs) {
-        if let Some(session) = self.look(slot) {
-            session.fetch(needs);
-        }
-    }
-
     /// Calls `each` for all clients, neighbours side by side, while what it needs of those to come is fetched.
     pub fn for_each(&mut self, needs: Needs, each: impl FnMut(&mut Session)) {
         for_each(&mut self.seats, needs, each);
@@ -334,7 +325,7 @@ impl Sessions {
 }
 
 /// So many clients ahead memory is asked for: what a phase does for so many takes about as long as memory does.
-pub const FETCHED_AHEAD: usize = 3;
+const FETCHED_AHEAD: usize = 3;
 
 /// The same as [`Sessions::for_each`] for a run of them.
 pub fn for_each(seats: &mut [Seat], needs: Needs, mut each: impl FnMut(&mut Session)) {

@@ -94,7 +94,7 @@ impl<W: Workshop> Tick<W> {
         notes.clear();
 
         let arrivals = &mut carrier.arrivals;
-        phase::ingress((now, tick), rules, turns, arrivals, sessions, post, departed, counters, notes);
+        phase::ingress((now, tick), (rules, turns), arrivals, sessions, post, departed, counters, notes);
         // Those whose time to leave came in the last tick's egress, too.
         departed.iter().for_each(|session| notes.push(Event::Left { client_id: session.client_id }));
         lap.end(Phase::Ingress);

@@ -13,7 +13,7 @@ use zerocopy::IntoBytes;
 use super::{Pick, Plan};
 use crate::carrier::{Carrier, ConnectionId, Departure, Departures, Rooms};
 use crate::sending::Token;
-use crate::session::{FETCHED_AHEAD, Needs, Receipt, Session, Sessions, Stage};
+use crate::session::{Receipt, Session, Sessions, Stage};
 use crate::telemetry::{Counters, TurnClock};
 
 /// Packets without a fragment that one client may get in a tick.
@@ -33,10 +33,7 @@ pub fn egress(
     let rooms = departures.rooms(PACKET_BYTES_MAX, 0);
     let buffer = [0; PACKET_BYTES_MAX];
     let mut writing = Writing { now, tick, turns, departures, rooms, counters, buffer };
-    for (at, planned) in plan.clients.iter().enumerate() {
-        if let Some(coming) = plan.clients.get(at + FETCHED_AHEAD) {
-            sessions.fetch(coming.slot, Needs::All);
-        }
+    for planned in &plan.clients {
         let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
         let connection = session.connection;
         let began = turns.start(planned.slot);

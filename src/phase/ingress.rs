@@ -1,5 +1,7 @@
 //! What arrived becomes session state and inputs.
 //!
+//! They are sorted by client first, so that each is looked at once, its timers with it, and by any thread.
+//!
 //! Work: the arrivals that waited when the tick began, at most [`PACKETS_PER_TICK_MAX`] packets of one
 //! client, and each client's timers once.
 
@@ -24,8 +26,7 @@ use crate::view::{Acked, Requested};
 /// Takes what arrived. Clients that went are moved to `departed` for the later phases to forget.
 pub fn ingress(
     (now, tick): (Instant, u64),
-    rules: &Rules,
-    turns: TurnClock<'_>,
+    (rules, turns): (&Rules, TurnClock<'_>),
     arrivals: &mut Arrivals,
     sessions: &mut Sessions,
     post: &mut Post,
