@@ -1,11 +1,13 @@
 //! A tick does the same on any number of threads.
 
+mod common;
 #[path = "common/puppets.rs"]
 mod puppets;
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
+use common::{Player, config, start, until};
 use ninefold::config::Config;
 use ninefold::telemetry::Counters;
 use ninefold_client::world::BspWorld;
@@ -56,4 +58,15 @@ fn the_same_packets_leave_in_the_same_order_on_any_number_of_threads() {
         let shared = pool.install(|| run(threads as u32));
         assert_eq!(shared, alone, "{threads} threads");
     }
+}
+
+#[test]
+fn a_server_whose_tick_has_two_threads_lets_players_in_and_stops() {
+    let config = Config { tick_threads: 2, ..config() };
+    let server = start(&config);
+    let mut players = [Player::join(&server, &config, 1), Player::join(&server, &config, 2)];
+    until("their rings are there", 10, &mut players, |p| p.iter().all(Player::has_ring));
+    let summary = server.stop().unwrap();
+    assert_eq!(summary.tick.counters.clients_spawned, 2);
+    assert!(summary.tick.cpu_ns > 0, "the thread that ran the ticks was looked at");
 }
