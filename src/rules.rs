@@ -64,7 +64,7 @@ impl Rules {
     /// would only wait for each other: there the link keeps to the ceiling alone.
     pub fn congestion_on(&self, carrier: Carrier) -> CongestionConfig {
         match carrier {
-            Carrier::Udp => self.congestion,
+            Carrier::Udp | Carrier::UdpShard(_) => self.congestion,
             Carrier::Quic => CongestionConfig { mode: Mode::Fixed, ..self.congestion },
         }
     }

@@ -3,7 +3,8 @@
 //! ```text
 //!   ninefold-tick   owns the simulation, wakes at each deadline; where tick_threads says so it waits for
 //!                   ninefold-tick-*, which do so together
-//!   ninefold-udp    owns its socket, the sessions' keys, and who is there
+//!   ninefold-udp    owns its socket, the sessions' keys, and who is there; ninefold-udp-1 and so on, where
+//!                   udp_threads says so, own sockets of the same port and the keys of a share of the sessions
 //!   ninefold-quic   owns its socket and the QUIC connections, where QUIC is on
 //!   workers         make chunks
 //!   ninefold-traces writes what the flight recorder hands over
@@ -29,8 +30,8 @@ use tokio::sync::Notify;
 use crate::carrier::doorbell::Doorbell;
 use crate::carrier::quic::{BoundQuic, Identity, QuicConfig, QuicError, RunningQuic};
 use crate::carrier::roster::Door;
-use crate::carrier::udp::{BoundUdp, RunningUdp, Surroundings};
-use crate::carrier::{self, CarrierEnd, TickEnd};
+use crate::carrier::udp::{BoundUdp, RunningUdp, ShardEnd, Surroundings};
+use crate::carrier::{self, CarrierEnd, Shard, TickEnd};
 use crate::chunk::{ChunkService, Pool};
 use crate::clock::{Beat, Due, Monotonic, TickClock, thread_cpu_ns, wake_on_time};
 use crate::config::Config;
@@ -59,6 +60,9 @@ pub enum StartError {
         /// Why.
         error: io::Error,
     },
+    /// The port cannot be shared among threads.
+    #[error("udp_threads: {0}; with udp_threads = 1 the port needs no sharing")]
+    Share(io::Error),
     /// The address for the metrics cannot be had.
     #[error("metrics_listen {address}: {error}; choose another with --metrics-listen")]
     Metrics {
@@ -146,8 +150,8 @@ impl Server {
         tracy::start();
         let unix_s_at_origin = unix_s();
         let private_key = private_key(config)?;
-        let bound = BoundUdp::bind(config.listen, config.socket_buffer_bytes as usize)
-            .map_err(|error| StartError::Listen { address: config.listen, error })?;
+        let (mut tick_end, carrier_end) = carrier::ends();
+        let bound = bind_udp(config, &mut tick_end)?;
         let address = bound.address();
         let bound_quic = config.quic_listen.map(|listen| bind_quic(config, listen)).transpose()?;
         let bound_metrics = config.metrics_listen.map(bind_metrics).transpose()?;
@@ -158,7 +162,6 @@ impl Server {
             config.public_addrs.clone()
         };
         let udp_config = udp_config(config, private_key, public_addresses, unix_s_at_origin)?;
-        let (mut tick_end, carrier_end) = carrier::ends();
         let live = Arc::new(Live::default());
         let guests_max = config.clients_max as usize + config.quic_handshakes_max as usize;
         let beat = Arc::new(Beat::default());
@@ -189,7 +192,7 @@ impl Server {
             rules,
             catch_up_ticks_max: config.catch_up_ticks_max,
             end: tick_end,
-            doorbell: udp.doorbell(),
+            doorbells: udp.doorbells(),
             beat,
             quic_doorbell: quic.as_ref().map(|quic| quic.carrier.doorbell()),
             orders,
@@ -276,7 +279,8 @@ struct TickThread {
     rules: Rules,
     catch_up_ticks_max: u32,
     end: TickEnd,
-    doorbell: Arc<Doorbell>,
+    /// Of the UDP threads.
+    doorbells: Vec<Arc<Doorbell>>,
     beat: Arc<Beat>,
     quic_doorbell: Option<Arc<Notify>>,
     orders: Receiver<Command>,
@@ -353,7 +357,7 @@ impl TickThread {
         let began = clock.now();
         let times = self.tick.run(began, &mut self.end, &|| clock.now_ns());
         self.book.note_left(&self.end.departures);
-        self.doorbell.ring();
+        self.doorbells.iter().for_each(|doorbell| doorbell.ring());
         if let Some(doorbell) = &self.quic_doorbell {
             doorbell.notify_one();
         }
@@ -386,6 +390,18 @@ impl TickThread {
         live.chunks_delivered.store(self.tick.counters().chunks_delivered, Ordering::Relaxed);
         live.chunks_generated.store(self.tick.chunks().counters().made, Ordering::Relaxed);
     }
+}
+
+/// The sockets of UDP's port, and lanes for those beside the first.
+fn bind_udp(config: &Config, tick_end: &mut TickEnd) -> Result<BoundUdp, StartError> {
+    let listen = |error| StartError::Listen { address: config.listen, error };
+    let mut bound = BoundUdp::bind(config.listen, config.socket_buffer_bytes as usize).map_err(listen)?;
+    for shard in (1..config.udp_threads as u8).map(Shard) {
+        let end = tick_end.add_shard(shard);
+        let shard = ShardEnd { end, challenge_key: random()?, hash_seed: random()? };
+        bound.add_thread(shard).map_err(StartError::Share)?;
+    }
+    Ok(bound)
 }
 
 /// What the connection layer is told.

@@ -1,6 +1,7 @@
 //! The clients: one dense slot each, the same slot that the carrier uses.
 
 use std::mem::offset_of;
+use std::num::NonZeroU32;
 
 use hecs::Entity;
 use ninefold_protocol::frame::Message;
@@ -92,12 +93,35 @@ pub enum Needs {
 }
 
 /// What a packet carried, to know what its acknowledgement means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Receipt {
-    /// A fragment of a chunk.
-    Fragment(Token),
-    /// The snapshot of a tick.
-    Snapshot(u64),
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// The low half of the tick whose snapshot it was.
+    snapshot: Option<NonZeroU32>,
+    fragment: Option<Token>,
+}
+
+impl Receipt {
+    /// It carried the snapshot of this tick. There is a receipt for each packet in flight, so it is short: at one tick in
+    /// two years a snapshot is as good as lost.
+    pub fn with_snapshot(self, tick: u64) -> Receipt {
+        Receipt { snapshot: NonZeroU32::new(tick as u32), ..self }
+    }
+
+    /// It carried this fragment of a chunk.
+    pub fn with_fragment(self, token: Token) -> Receipt {
+        Receipt { fragment: Some(token), ..self }
+    }
+
+    /// The fragment that it carried.
+    pub fn fragment(&self) -> Option<Token> {
+        self.fragment
+    }
+
+    /// The tick of the snapshot that it carried, which was not after `now_tick`.
+    pub fn snapshot(&self, now_tick: u64) -> Option<u64> {
+        let low = self.snapshot?.get();
+        Some(now_tick.saturating_sub((now_tick as u32).wrapping_sub(low).into()))
+    }
 }
 
 /// How far a client has come.
@@ -421,5 +445,16 @@ mod tests {
         places.dedup();
         assert_eq!(places.len(), 25);
         assert_eq!([places[0], places[24]], [0, u64::MAX]);
+    }
+
+    #[test]
+    fn a_receipt_knows_the_snapshots_tick_and_the_fragment() {
+        let token = Token { sending: 7, index: 3 };
+        let both = Receipt::default().with_snapshot(5_000_000_005).with_fragment(token);
+        assert_eq!((both.snapshot(5_000_000_020), both.fragment()), (Some(5_000_000_005), Some(token)));
+        let early = Receipt::default().with_snapshot((1 << 32) - 1);
+        assert_eq!((early.snapshot((1 << 32) + 9), early.fragment()), (Some((1 << 32) - 1), None));
+        assert_eq!(Receipt::default().snapshot(9), None);
+        assert_eq!(size_of::<Option<Receipt>>(), 16);
     }
 }

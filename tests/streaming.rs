@@ -329,3 +329,27 @@ fn more_packets_than_a_tick_takes_are_dropped_and_counted() {
     stage.steps(10);
     assert_eq!((stage.tick.clients(), stage.tick.counters().packets_over_limit), (1, 11));
 }
+
+/// One message to the kernel holds equally long packets and a shorter one behind them.
+#[test]
+fn a_few_packets_leave_as_a_train_with_the_shorter_one_behind() {
+    let mut stage = stage();
+    let me = stage.join();
+    stage.puppets[me].records = true;
+    stage.steps(60);
+    stage.puppets[me].came.clear();
+    // It goes north, so that snapshots tell of it, and wants a chunk of its ring again.
+    stage.puppets[me].wish = (0, i16::MAX);
+    let forgotten = ChunkAt { key: key(1, 0), version: 1 };
+    stage.puppets[me].link.send_message(&Message::ChunkForget(forgotten)).unwrap();
+    stage.puppets[me].chunks.remove(&key(1, 0));
+    stage.steps(20);
+    let came = &stage.puppets[me].came;
+    let left_us = came.iter().find(|packet| packet.fragment_of.is_some()).expect("it comes again").left_us;
+    let train: Vec<_> = came.iter().filter(|packet| packet.left_us == left_us).collect();
+    let (last, full) = train.split_last().unwrap();
+    assert!(!full.is_empty() && full.iter().all(|packet| packet.bytes == full[0].bytes), "{train:?}");
+    assert!(full.iter().all(|packet| packet.fragment_of == Some(key(1, 0))));
+    assert!(last.bytes <= full[0].bytes, "{train:?}");
+    assert!(stage.puppets[me].chunks.contains_key(&key(1, 0)));
+}

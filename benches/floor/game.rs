@@ -11,6 +11,8 @@ use ninefold::carrier::udp::UdpReport;
 use ninefold::clock::Monotonic;
 use ninefold::config::Config;
 use ninefold::server::{Server, unix_s};
+use ninefold::telemetry::Asked;
+use ninefold::telemetry::state::ClientState as Told;
 use ninefold_client::protocol::connection::{
     Client, ClientReceived, ClientState, ConnectToken, DATAGRAM_BYTES_MAX, DEVELOPMENT_KEY, Extensions,
     TokenParams,
@@ -105,6 +107,7 @@ impl Ours {
             spawn_radius_chunks: 12,
             neighbour_fragments_per_tick: play.neighbour_fragments_per_tick(),
             trace_dir: PathBuf::new(),
+            udp_threads: crate::udp_threads(),
             gather_us: if play == Play::Prompt { 0 } else { ordinary.gather_us },
             ..ordinary
         };
@@ -135,14 +138,30 @@ impl Ours {
         (0..clients as u64).map(caller).collect()
     }
 
+    /// What congestion control makes of the clients' lines.
+    pub fn paced(&self) -> String {
+        let asked = Asked { clients: usize::MAX, ..Asked::default() };
+        let state = self.server.state(&asked);
+        let tenths = |of: &dyn Fn(&Told) -> u64| {
+            let mut all: Vec<u64> = state.clients.dearest.iter().map(of).collect();
+            all.sort_unstable();
+            [1, 5, 9].map(|tenth| all.get(all.len() * tenth / 10).copied().unwrap_or(0))
+        };
+        let rate = tenths(&|client| client.rate_bytes_s / 1_000);
+        let rtt = tenths(&|client| client.rtt_us.unwrap_or(0) / 1_000);
+        format!("tenths of clients are paced at {rate:?} KB/s over {rtt:?} ms")
+    }
+
     /// Ends it, and says in what portions it has sent.
     pub fn stop(self) -> String {
+        let udp_ms = self.server.live().udp.iter().filter_map(|thread| thread.read());
+        let udp_ms: Vec<u64> = udp_ms.map(|(_, shown)| shown.report.cpu_ns / 1_000_000).collect();
         let summary = self.server.stop().expect("no thread died");
         let UdpReport { datagrams_out, runs_out, send_calls, send_errors, departures_held, .. } = summary.udp;
         assert_eq!(send_errors, 0);
         let each = |of: u64, parts: u64| of as f64 / parts.max(1) as f64;
         format!(
-            "{:.2} datagrams in a run, {:.1} runs in a call, {:.1} % were held",
+            "{:.2} datagrams in a run, {:.1} runs in a call, {:.1} % were held, UDP threads took {udp_ms:?} ms",
             each(datagrams_out, runs_out),
             each(runs_out, send_calls),
             100.0 * each(departures_held, datagrams_out)

@@ -2,6 +2,7 @@
 //!
 //! cargo bench --bench floor                  all of it, some 70 seconds
 //! cargo bench --bench floor -- aes walking   the cases whose names have one of these words, beside the bare server
+//! cargo bench --bench floor -- aes shards2   ours with two UDP threads
 //!
 //! A thousand clients on real sockets, 60 datagrams of 60 bytes and more a second from each, spread over the tick. The
 //! **bare** server looks an address up, opens what came, and copies, seals and sends k datagrams of 1,200 bytes to each
@@ -37,6 +38,11 @@ const CASES: [(&str, Play); 4] = [
     ("prompt", Play::Prompt),
     ("chunks", Play::Fetching),
 ];
+
+/// UDP threads of ours.
+fn udp_threads() -> u32 {
+    if std::env::args().any(|word| word == "shards2") { 2 } else { 1 }
+}
 
 /// What is measured of a server in a while.
 #[derive(Debug, Clone, Copy, Default)]
@@ -116,12 +122,14 @@ fn ours(is_aes: bool, play: Play) -> (Cost, String) {
     }
     std::thread::sleep(WARM_UP);
     let cost = measure(&crowd, MEASURED);
+    let paced = ours.paced();
     crowd.stop();
-    (cost, ours.stop())
+    (cost, format!("{}; {paced}", ours.stop()))
 }
 
 fn main() {
-    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let words: Vec<String> =
+        std::env::args().skip(1).filter(|a| !a.starts_with('-') && a != "shards2").collect();
     let is_asked = |name: &str| words.is_empty() || words.iter().any(|word| word == name);
     let any = |names: &[&str]| names.iter().any(|name| words.iter().any(|word| word == name));
     for (cipher, is_aes) in [("aes", true), ("chacha", false)] {

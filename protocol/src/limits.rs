@@ -50,13 +50,9 @@ pub const REASSEMBLY_IDLE_MAX: Duration = Duration::from_secs(5);
 
 const _: () = {
     assert!(
-        PACKET_HEADER_BYTES
-            + 2 * FRAME_HEADER_BYTES
-            + ACK_BYTES_MIN
-            + FRAGMENT_HEADER_BYTES
-            + FRAGMENT_PAYLOAD_BYTES
+        PACKET_HEADER_BYTES + FRAME_HEADER_BYTES + FRAGMENT_HEADER_BYTES + FRAGMENT_PAYLOAD_BYTES
             <= PACKET_BYTES_MAX,
-        "a full fragment and a plain acknowledgement share a packet"
+        "a full fragment fits into a packet"
     );
     assert!(REASSEMBLY_BYTES_MAX >= 9 * CHUNK_BYTES_MAX, "a whole ring may be on its way");
 };

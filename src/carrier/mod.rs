@@ -11,8 +11,8 @@
 //! Both ways are a [`lane`]: bounded, lock-free, one writer and one reader. A carrier whose arrivals lane
 //! is full drops packets and counts them; the tick asks for room before it writes departures.
 //!
-//! Each carrier has lanes of its own, which [`Arrivals`] and [`Departures`] join: the tick does not ask
-//! whom a client rides with. Who is there is decided at one place, the [`roster`] on the UDP thread: it
+//! Each carrier, and each thread of it, has lanes of its own, which [`Arrivals`] and [`Departures`] join: the tick does
+//! not ask whom a client rides with. Who is there is decided at one place, the [`roster`] on the first UDP thread: it
 //! alone gives slots and tells comings and goings, for all carriers.
 
 pub mod doorbell;
@@ -26,30 +26,50 @@ pub mod udp;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+pub use ninefold_protocol::connection::Shard;
 use ninefold_protocol::time::Instant;
 use smallvec::SmallVec;
+
+/// Threads that UDP sockets may have.
+pub const UDP_THREADS_MAX: usize = 16;
+/// A lane for each of them, and QUIC's.
+const LANES_MAX: usize = UDP_THREADS_MAX + 1;
 
 /// What brings packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Carrier {
-    /// NETCODE 1.02 over UDP.
+    /// NETCODE 1.02 over UDP, on the thread that keeps the roster.
     Udp,
     /// QUIC datagrams.
     Quic,
+    /// NETCODE 1.02 over UDP, on another thread.
+    UdpShard(Shard),
 }
 
 impl Carrier {
-    /// How many there are.
+    /// How many names there are.
     pub const COUNT: usize = 2;
 
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
-            Carrier::Udp => "udp",
+            Carrier::Udp | Carrier::UdpShard(_) => "udp",
             Carrier::Quic => "quic",
         }
     }
+
+    /// Which lanes are its own.
+    fn lane(self) -> usize {
+        match self {
+            Carrier::Udp => 0,
+            Carrier::Quic => QUIC_LANE,
+            Carrier::UdpShard(Shard(number)) => QUIC_LANE + usize::from(number),
+        }
+    }
 }
+
+/// The roster's is before it, those of further UDP threads behind it.
+const QUIC_LANE: usize = 1;
 
 /// One session of a carrier: a slot that is used again, and how often it was used before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,9 +153,9 @@ pub struct TickEnd {
     pub departures: Departures,
 }
 
-/// The arrivals of all carriers.
+/// The arrivals of all carriers. A carrier that is not there has no lane in its place.
 #[derive(Debug)]
-pub struct Arrivals(SmallVec<[lane::Receiver<Arrival>; Carrier::COUNT]>);
+pub struct Arrivals(SmallVec<[Option<lane::Receiver<Arrival>>; Carrier::COUNT]>);
 
 /// What waits in a lane; a carrier that is not there has room for nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -148,7 +168,7 @@ pub struct Depth {
 
 /// How many arrivals of each carrier one tick takes.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Stock([usize; Carrier::COUNT]);
+pub struct Stock([usize; LANES_MAX]);
 
 impl Arrivals {
     /// What waits now.
@@ -158,93 +178,102 @@ impl Arrivals {
     pub fn take_stock(&self) -> Stock {
         let mut stock = Stock::default();
         for (lane, count) in self.0.iter().zip(&mut stock.0).rev() {
-            *count = lane.len();
+            *count = lane.as_ref().map_or(0, lane::Receiver::len);
         }
         stock
     }
 
-    /// Records that wait in each carrier's lane, and may.
+    /// Records that wait in the lanes of UDP and of QUIC, and may.
     pub fn depths(&self) -> [Depth; Carrier::COUNT] {
-        let mut depths = [Depth::default(); Carrier::COUNT];
-        for (depth, lane) in depths.iter_mut().zip(&self.0) {
-            *depth = Depth { waiting: lane.len(), bound: lane.capacity() };
-        }
-        depths
+        depths(self.0.iter().map(|lane| lane.as_ref().map(|lane| (lane.len(), lane.capacity()))))
     }
 
     /// Bytes of memory of all lanes.
     pub fn memory_bytes(&self) -> usize {
-        self.0.iter().map(lane::Receiver::memory_bytes).sum()
+        self.0.iter().flatten().map(lane::Receiver::memory_bytes).sum()
     }
 
     /// The next record of the stock and its bytes, which `buffer` must have room for.
     pub fn pop<'b>(&mut self, stock: &mut Stock, buffer: &'b mut [u8]) -> Option<(Arrival, &'b mut [u8])> {
         let (lane, count) = self.0.iter_mut().zip(&mut stock.0).find(|(_, count)| **count > 0)?;
         *count -= 1;
-        lane.pop(buffer)
+        lane.as_mut().and_then(|lane| lane.pop(buffer))
     }
 }
 
-/// The departures of all carriers.
+/// What waits in lanes and may, those of one name together.
+fn depths(lanes: impl Iterator<Item = Option<(usize, usize)>>) -> [Depth; Carrier::COUNT] {
+    let [mut udp, mut quic] = [Depth::default(); Carrier::COUNT];
+    for (place, lane) in lanes.enumerate() {
+        let depth = if place == QUIC_LANE { &mut quic } else { &mut udp };
+        let (waiting, bound) = lane.unwrap_or_default();
+        depth.waiting += waiting;
+        depth.bound += bound;
+    }
+    [udp, quic]
+}
+
+/// The departures of all carriers, as [`Arrivals`] are.
 #[derive(Debug)]
-pub struct Departures(SmallVec<[lane::Sender<Departure>; Carrier::COUNT]>);
+pub struct Departures(SmallVec<[Option<lane::Sender<Departure>>; Carrier::COUNT]>);
 
 /// Packets that each carrier takes.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Rooms([usize; Carrier::COUNT]);
+pub struct Rooms([usize; LANES_MAX]);
 
 impl Rooms {
     /// The same room for every carrier.
     pub fn all(packets: usize) -> Self {
-        Rooms([packets; Carrier::COUNT])
+        Rooms([packets; LANES_MAX])
     }
 
     /// What is left for the packets of this client.
     pub fn of(&mut self, connection: ConnectionId) -> &mut usize {
-        &mut self.0[connection.carrier as usize]
+        &mut self.0[connection.carrier.lane()]
     }
 }
 
 impl Departures {
     /// Appends a record to its carrier's lane.
     pub fn push(&mut self, departure: Departure, bytes: &[u8]) -> Result<(), lane::Full<Departure>> {
-        match self.0.get_mut(departure.carrier() as usize) {
-            Some(lane) => lane.push(departure, bytes),
-            None => Err(lane::Full(departure)),
+        match self.0.get_mut(departure.carrier().lane()) {
+            Some(Some(lane)) => lane.push(departure, bytes),
+            _ => Err(lane::Full(departure)),
         }
     }
 
     /// Packets of at most `bytes_each` bytes that surely fit for this client.
     pub fn room(&self, connection: ConnectionId, bytes_each: usize) -> usize {
-        self.0.get(connection.carrier as usize).map_or(0, |lane| lane.room(bytes_each))
+        self.lane(connection.carrier).map_or(0, |lane| lane.room(bytes_each))
     }
 
-    /// Records that wait in each carrier's lane, and may.
+    fn lane(&self, carrier: Carrier) -> Option<&lane::Sender<Departure>> {
+        self.0.get(carrier.lane())?.as_ref()
+    }
+
+    /// Records that wait in the lanes of UDP and of QUIC, and may.
     pub fn depths(&self) -> [Depth; Carrier::COUNT] {
-        let mut depths = [Depth::default(); Carrier::COUNT];
-        for (depth, lane) in depths.iter_mut().zip(&self.0) {
-            *depth = Depth { waiting: lane.len(), bound: lane.capacity() };
-        }
-        depths
+        depths(self.0.iter().map(|lane| lane.as_ref().map(|lane| (lane.len(), lane.capacity()))))
     }
 
     /// Bytes of memory of all lanes.
     pub fn memory_bytes(&self) -> usize {
-        self.0.iter().map(lane::Sender::memory_bytes).sum()
+        self.0.iter().flatten().map(lane::Sender::memory_bytes).sum()
     }
 
     /// The same for all carriers, less `reserved` of each.
     pub fn rooms(&self, bytes_each: usize, reserved: usize) -> Rooms {
         let mut rooms = Rooms::default();
         for (room, lane) in rooms.0.iter_mut().zip(&self.0) {
-            *room = lane.room(bytes_each).saturating_sub(reserved);
+            let free = lane.as_ref().map_or(0, |lane| lane.room(bytes_each));
+            *room = free.saturating_sub(reserved);
         }
         rooms
     }
 
     /// Whether a carrier is gone.
     pub fn is_abandoned(&self) -> bool {
-        self.0.iter().any(lane::Sender::is_abandoned)
+        self.0.iter().flatten().any(lane::Sender::is_abandoned)
     }
 }
 
@@ -269,7 +298,7 @@ pub const DEPARTURE_BYTES_MAX: usize = 8 << 20;
 /// The two ends of the lanes of [`Carrier::Udp`], which is always there.
 pub fn ends() -> (TickEnd, CarrierEnd) {
     let mut end = TickEnd { arrivals: Arrivals(SmallVec::new()), departures: Departures(SmallVec::new()) };
-    let carrier = end.add();
+    let carrier = end.add_lanes(Carrier::Udp);
     (end, carrier)
 }
 
@@ -277,13 +306,31 @@ impl TickEnd {
     /// Adds the lanes of [`Carrier::Quic`] and gives their other end.
     ///
     /// # Panics
-    /// When there are lanes for every carrier already.
+    /// When it has them already.
     pub fn add(&mut self) -> CarrierEnd {
-        assert!(self.arrivals.0.len() < Carrier::COUNT, "every carrier has its lanes");
+        self.add_lanes(Carrier::Quic)
+    }
+
+    /// Adds the lanes of a [`Carrier::UdpShard`] and gives their other end.
+    ///
+    /// # Panics
+    /// When it has them already, or its number is beyond [`UDP_THREADS_MAX`].
+    pub fn add_shard(&mut self, shard: Shard) -> CarrierEnd {
+        assert!(shard != Shard::FIRST, "the first has the lanes of Carrier::Udp");
+        self.add_lanes(Carrier::UdpShard(shard))
+    }
+
+    fn add_lanes(&mut self, carrier: Carrier) -> CarrierEnd {
+        let place = carrier.lane();
+        assert!(place < LANES_MAX, "{carrier:?} is beyond the lanes that there can be");
+        let count = self.arrivals.0.len().max(place + 1);
+        self.arrivals.0.resize_with(count, || None);
+        self.departures.0.resize_with(count, || None);
         let (arrivals_in, arrivals_out) = lane::lane(ARRIVALS_MAX, ARRIVAL_BYTES_MAX);
         let (departures_in, departures_out) = lane::lane(DEPARTURES_MAX, DEPARTURE_BYTES_MAX);
-        self.arrivals.0.push(arrivals_out);
-        self.departures.0.push(departures_in);
+        let before = self.arrivals.0[place].replace(arrivals_out);
+        assert!(before.is_none(), "{carrier:?} has its lanes");
+        self.departures.0[place] = Some(departures_in);
         CarrierEnd { arrivals: arrivals_in, departures: departures_out }
     }
 }
@@ -330,6 +377,26 @@ mod tests {
         assert_eq!(first, Some(Arrival::Connected { connection, client_id: 7 }));
         let (arrival, bytes) = tick.arrivals.pop(&mut stock, &mut buffer).unwrap();
         assert_eq!((arrival, &*bytes), (packet, &b"hello"[..]));
+        assert!(tick.arrivals.pop(&mut stock, &mut buffer).is_none());
+    }
+
+    #[test]
+    fn each_udp_thread_has_lanes_of_its_own_and_is_counted_with_udp() {
+        let (mut tick, _first) = ends();
+        let [two, five] = [2, 5].map(|number| Carrier::UdpShard(Shard(number)));
+        let mut ends = [2, 5].map(|number| tick.add_shard(Shard(number)));
+        for carrier in [five, two, five, Carrier::Udp] {
+            tick.departures.push(Departure::Disconnect(id(carrier)), &[]).unwrap();
+        }
+        let elsewhere = Departure::Disconnect(id(Carrier::UdpShard(Shard(3))));
+        assert_eq!(tick.departures.push(elsewhere.clone(), &[]), Err(lane::Full(elsewhere)));
+        assert_eq!(ends.each_ref().map(|end| end.departures.len()), [1, 2]);
+        let [udp, quic] = tick.departures.depths();
+        assert_eq!((udp.waiting, udp.bound, quic), (4, 3 * DEPARTURES_MAX, Depth::default()));
+        let packet = Arrival::Packet { connection: id(five), at: Instant::ZERO };
+        ends[1].arrivals.push(packet, b"hello").unwrap();
+        let (mut stock, mut buffer) = (tick.arrivals.take_stock(), [0; 8]);
+        assert_eq!(tick.arrivals.pop(&mut stock, &mut buffer).map(|a| a.0), Some(packet));
         assert!(tick.arrivals.pop(&mut stock, &mut buffer).is_none());
     }
 

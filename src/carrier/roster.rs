@@ -1,6 +1,6 @@
 //! The roster: who has which slot, whatever carrier brought it.
 //!
-//! The UDP thread keeps it, since the connection layer lives there: slots, client ids, used tokens and the
+//! The first UDP thread keeps it, since the connection layer's way in lives there: slots, client ids, used tokens and the
 //! bound on clients are one table without a lock. Another carrier asks over a [`Door`] and is answered at
 //! once; what it reports is told to the tick from here, so that comings and goings of one slot have one
 //! order.
@@ -68,7 +68,7 @@ pub(super) type Evicted = mpsc::UnboundedReceiver<ConnectionId>;
 /// The roster's side of it.
 #[derive(Debug)]
 pub struct Desk {
-    pub(super) orders: Receiver<Order>,
+    orders: Receiver<Order>,
     evicted: mpsc::UnboundedSender<ConnectionId>,
 }
 
@@ -116,7 +116,7 @@ impl Door {
 
 /// How often each slot was used, and whose it is.
 #[derive(Debug, Default)]
-pub(super) struct Generations(Vec<ConnectionId>);
+pub struct Generations(Vec<ConnectionId>);
 
 impl Generations {
     /// A new session in this slot.
@@ -131,6 +131,12 @@ impl Generations {
         *connection
     }
 
+    /// Another thread says that this is the session in its slot.
+    pub fn adopt(&mut self, connection: ConnectionId) {
+        self.enter(connection.slot, connection.carrier);
+        self.0[connection.slot as usize] = connection;
+    }
+
     /// The last session in this slot.
     pub fn current(&self, slot: u32) -> ConnectionId {
         self.0[slot as usize]
@@ -143,6 +149,16 @@ impl Generations {
 }
 
 impl Desk {
+    /// The next order.
+    pub(super) fn take(&self) -> Option<Order> {
+        self.orders.try_recv().ok()
+    }
+
+    /// Orders that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.orders.len()
+    }
+
     /// Tells the carrier that a client has to make way.
     pub(super) fn evict(&self, connection: ConnectionId) {
         // Without a carrier there is nobody to tell.

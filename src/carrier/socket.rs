@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Binds `listen` and asks the kernel for buffers of `buffer_bytes` each way. What it gave is logged, with
 /// the remedy where that is less. The socket does not block.
@@ -13,6 +13,30 @@ pub(super) fn bind(listen: SocketAddr, buffer_bytes: usize) -> io::Result<UdpSoc
     socket.bind(&listen.into())?;
     raise_buffers(&socket, buffer_bytes)?;
     Ok(socket.into())
+}
+
+/// Lets a socket that is bound share its port with others that [`bind_beside`] it.
+///
+/// Only now: it was bound alone, so that nobody else has the port, who shared it or not.
+pub(super) fn share_port(socket: &UdpSocket) -> io::Result<()> {
+    if cfg!(target_os = "linux") { SockRef::from(socket).set_reuse_port(true) } else { Err(unshared()) }
+}
+
+/// Binds another socket to the address of one that shares its port. The kernel parts what comes by the hash of both
+/// addresses.
+pub(super) fn bind_beside(address: SocketAddr, buffer_bytes: usize) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    raise_buffers(&socket, buffer_bytes)?;
+    Ok(socket.into())
+}
+
+/// Other systems have the option and give all to one of the sockets.
+fn unshared() -> io::Error {
+    let words = "only Linux parts a port among sockets";
+    io::Error::new(io::ErrorKind::Unsupported, words)
 }
 
 fn raise_buffers(socket: &Socket, wanted: usize) -> io::Result<()> {

@@ -1,57 +1,73 @@
-//! The UDP carrier: one socket, one thread, NETCODE 1.02 sessions.
+//! The UDP carrier: NETCODE 1.02 sessions on one port, with one thread or several.
 //!
-//! The thread waits for datagrams, the tick's doorbell or the next timer. It opens what comes, hands
-//! packets to the tick, seals what the tick wrote when it is due, and sends runs of equally long datagrams to one client
-//! as one message (GSO) where the kernel can, many messages with one call ([`mail`]). Where much comes it lets datagrams
-//! gather between ticks ([`gathering`]). It also keeps the [`roster`] of all carriers. What it does with datagrams,
-//! and when, is its [`core`]'s, which knows no socket.
+//! ```text
+//!                      ┌─ socket ─ ninefold-udp    the way in, the roster, a share of the sessions
+//!   clients ═ kernel ──┼─ socket ─ ninefold-udp-1  a share of the sessions
+//!   one port           └─ ...                      (the first hands over who came in on their sockets: `handing`)
+//! ```
+//!
+//! A thread ([`thread`]) opens what comes to its socket, hands packets to the tick, and seals and sends what the tick wrote
+//! when it is due. The kernel chooses the socket by the hash of both addresses, so a client stays with its thread as long
+//! as its address does. The first also keeps the [`roster`] of all carriers. What a thread does with datagrams, and when, is
+//! its [`core`]'s, which knows no socket.
 
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "system calls that no safe interface has as we need them")]
 mod batch;
+mod branch;
+#[cfg(target_os = "linux")]
+mod control;
 pub mod core;
+mod front;
 pub mod gathering;
+mod handing;
 pub mod mail;
+mod office;
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable;
+#[cfg(test)]
+mod tests;
+mod thread;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use ninefold_protocol::connection::{self, DisconnectReason, ServerConfig};
-use ninefold_protocol::time::{Duration, Instant};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use ninefold_protocol::connection::{self, KEY_LEN, ServerConfig, Sessions};
+use ninefold_protocol::time::Duration;
 
-use self::core::{UdpCore, WAITING_MAX};
-use self::gathering::Gathering;
+use self::branch::Branch;
+use self::core::UdpCore;
+use self::front::Front;
+use self::handing::link;
 use self::mail::Mail;
+use self::thread::Thread;
 use super::doorbell::Doorbell;
-use super::held::HELD_MAX;
-use super::roster::{self, Ask, Desk, Door, Entry, Order};
-use super::{CarrierEnd, socket};
-use crate::clock::{Beat, Monotonic, wake_on_time};
-use crate::telemetry::{CARRIER_SHOWN_EVERY, Live, Mark, UdpShown};
+use super::roster::{self, Door};
+use super::{CarrierEnd, Shard, socket};
+use crate::clock::{Beat, Monotonic};
+use crate::telemetry::Live;
 
-/// Receive calls before departures get their turn.
-const RECEIVE_CALLS_MAX: usize = 16;
-/// Datagrams after which departures get their turn, however many more have come: what a flood can delay
-/// others by is this many refusals and one batch.
-const ARRIVALS_PER_TURN_MAX: usize = 1_024;
-/// Orders of other carriers before anything else gets its turn.
-const ORDERS_PER_TURN_MAX: usize = 256;
-/// The thread looks at its timers at least this often.
-const WAIT_MAX: Duration = Duration::from_ms(100);
-/// So long the socket is left alone where it could not be read, or where what comes finds no room.
-const PAUSE: Duration = Duration::from_ms(1);
-
-/// A socket that is bound and not served yet.
+/// Sockets that are bound and not served yet.
 pub struct BoundUdp {
     mail: Mail,
     address: SocketAddr,
+    buffer_bytes: usize,
+    /// Those of further threads.
+    beside: Vec<(Mail, ShardEnd)>,
+}
+
+/// What a further thread is given.
+#[derive(Debug)]
+pub struct ShardEnd {
+    /// Its end of the lanes.
+    pub end: CarrierEnd,
+    /// Fresh random bytes, its alone.
+    pub challenge_key: [u8; KEY_LEN],
+    /// Fresh random bytes.
+    pub hash_seed: [u8; KEY_LEN],
 }
 
 impl std::fmt::Debug for BoundUdp {
@@ -60,8 +76,8 @@ impl std::fmt::Debug for BoundUdp {
     }
 }
 
-/// What the thread is to know of its server.
-#[derive(Debug)]
+/// What the threads are to know of their server.
+#[derive(Debug, Clone)]
 pub struct Surroundings {
     /// How many clients another carrier can have at once, on their way in included.
     pub guests_max: usize,
@@ -69,18 +85,19 @@ pub struct Surroundings {
     pub clock: Monotonic,
     /// When ticks are due.
     pub beat: Arc<Beat>,
-    /// How far apart its looks at a busy socket are at most; zero: it looks whenever something comes.
+    /// How far apart their looks at a busy socket are at most; zero: they look whenever something comes.
     pub gather: Duration,
-    /// Where it shows what it counts.
+    /// Where they show what they count.
     pub live: Arc<Live>,
 }
 
-/// A carrier that is served by its thread.
+/// A carrier that is served by its threads.
 #[derive(Debug)]
 pub struct RunningUdp {
-    doorbell: Arc<Doorbell>,
+    /// The first thread's, and those of the others.
+    bells: Vec<Arc<Doorbell>>,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<UdpReport>,
+    threads: Vec<JoinHandle<UdpReport>>,
     door: Option<Door>,
 }
 
@@ -111,15 +128,19 @@ pub struct UdpReport {
     pub departures_late: u64,
     /// Failed receive calls.
     pub receive_errors: u64,
+    /// Datagrams handed to another thread.
+    pub handed_on: u64,
+    /// Datagrams that another thread had no room for.
+    pub handings_dropped: u64,
     /// What the connection layer counted.
     pub connection: connection::Counters,
-    /// CPU time of the thread, nanoseconds.
+    /// CPU time of the threads, nanoseconds.
     pub cpu_ns: u64,
 }
 
 impl UdpReport {
     /// Every count of the carrier itself with its name.
-    pub fn each(&self) -> [(&'static str, u64); 12] {
+    pub fn each(&self) -> [(&'static str, u64); 14] {
         [
             ("datagrams_in", self.datagrams_in),
             ("bytes_in", self.bytes_in),
@@ -133,7 +154,48 @@ impl UdpReport {
             ("departures_held", self.departures_held),
             ("departures_late", self.departures_late),
             ("receive_errors", self.receive_errors),
+            ("handed_on", self.handed_on),
+            ("handings_dropped", self.handings_dropped),
         ]
+    }
+}
+
+impl std::ops::AddAssign for UdpReport {
+    fn add_assign(&mut self, other: Self) {
+        let UdpReport {
+            datagrams_in,
+            bytes_in,
+            datagrams_out,
+            bytes_out,
+            runs_out,
+            send_calls,
+            send_errors,
+            arrivals_dropped,
+            departures_stale,
+            departures_held,
+            departures_late,
+            receive_errors,
+            handed_on,
+            handings_dropped,
+            connection,
+            cpu_ns,
+        } = other;
+        self.datagrams_in += datagrams_in;
+        self.bytes_in += bytes_in;
+        self.datagrams_out += datagrams_out;
+        self.bytes_out += bytes_out;
+        self.runs_out += runs_out;
+        self.send_calls += send_calls;
+        self.send_errors += send_errors;
+        self.arrivals_dropped += arrivals_dropped;
+        self.departures_stale += departures_stale;
+        self.departures_held += departures_held;
+        self.departures_late += departures_late;
+        self.receive_errors += receive_errors;
+        self.handed_on += handed_on;
+        self.handings_dropped += handings_dropped;
+        self.connection += connection;
+        self.cpu_ns += cpu_ns;
     }
 }
 
@@ -143,7 +205,18 @@ impl BoundUdp {
     pub fn bind(listen: SocketAddr, buffer_bytes: usize) -> io::Result<Self> {
         let socket = socket::bind(listen, buffer_bytes)?;
         let address = socket.local_addr()?;
-        Ok(BoundUdp { mail: Mail::new(socket)?, address })
+        Ok(BoundUdp { mail: Mail::new(socket)?, address, buffer_bytes, beside: Vec::new() })
+    }
+
+    /// Binds another socket to the same port, for one more thread. The first socket was bound alone: whoever has the port
+    /// already is found out, even if it shares.
+    pub fn add_thread(&mut self, end: ShardEnd) -> io::Result<()> {
+        if self.beside.is_empty() {
+            socket::share_port(self.mail.socket())?;
+        }
+        let socket = socket::bind_beside(self.address, self.buffer_bytes)?;
+        self.beside.push((Mail::new(socket)?, end));
+        Ok(())
     }
 
     /// Where it is bound.
@@ -151,41 +224,46 @@ impl BoundUdp {
         self.address
     }
 
-    /// Serves the socket on a thread of its own.
+    /// Serves each socket on a thread of its own.
     pub fn serve(
         self,
         config: ServerConfig,
         end: CarrierEnd,
         surroundings: Surroundings,
     ) -> io::Result<RunningUdp> {
-        let Surroundings { guests_max, clock, beat, gather, live } = surroundings;
-        let doorbell = Arc::new(Doorbell::new()?);
+        let bells = (0..=self.beside.len()).map(|_| Ok(Arc::new(Doorbell::new()?)));
+        let bells = bells.collect::<io::Result<Vec<_>>>()?;
+        let (door, desk) = roster::open(surroundings.guests_max, Arc::clone(&bells[0]));
         let stop = Arc::new(AtomicBool::new(false));
-        let (door, desk) = roster::open(guests_max, Arc::clone(&doorbell));
-        let mut udp = Udp {
-            mail: self.mail,
-            core: UdpCore::new(config, end, clock.now()),
-            gathering: Gathering::new(gather),
-            beat,
-            doorbell: Arc::clone(&doorbell),
-            desk,
-            live,
-            shown_at: Instant::ZERO,
-            held_mark: Mark::default(),
-            comings_mark: Mark::default(),
-        };
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new()
-            .name("ninefold-udp".into())
-            .spawn(move || udp.run(clock, &stopped))?;
-        Ok(RunningUdp { doorbell, stop, thread, door: Some(door) })
+        let now = surroundings.clock.now();
+        let mut front = Front::new(config.clone(), now);
+        front.open(desk);
+        let mut branches = Vec::new();
+        for (shard, (mail, end)) in (1..).map(Shard).zip(self.beside) {
+            let ShardEnd { end, challenge_key, hash_seed } = end;
+            let (to_branch, to_first) = link();
+            front.add_branch(to_branch);
+            let sessions = Sessions::new(&config, challenge_key, hash_seed);
+            branches.push((shard, mail, UdpCore::of(Branch::new(shard, sessions, to_first), end)));
+        }
+        let start = |shard| Thread::of(shard, &bells, &surroundings, &stop);
+        let mut threads = vec![start(Shard::FIRST).spawn(self.mail, UdpCore::of(front, end))?];
+        for (shard, mail, core) in branches {
+            threads.push(start(shard).spawn(mail, core)?);
+        }
+        Ok(RunningUdp { bells, stop, threads, door: Some(door) })
     }
 }
 
 impl RunningUdp {
-    /// Rings the thread after departures were written.
+    /// Rings the first thread after departures were written.
     pub fn doorbell(&self) -> Arc<Doorbell> {
-        Arc::clone(&self.doorbell)
+        Arc::clone(&self.bells[0])
+    }
+
+    /// Those of all threads.
+    pub fn doorbells(&self) -> Vec<Arc<Doorbell>> {
+        self.bells.clone()
     }
 
     /// Where another carrier asks for its clients to be let in. There is one.
@@ -193,165 +271,21 @@ impl RunningUdp {
         self.door.take()
     }
 
-    /// Whether the thread has ended.
+    /// Whether a thread has ended.
     pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
+        self.threads.iter().any(JoinHandle::is_finished)
     }
 
-    /// Sends what was written, says goodbye to every client and ends the thread.
+    /// Sends what was written, says goodbye to every client and ends the threads; what all of them did.
     pub fn stop(self) -> std::thread::Result<UdpReport> {
         self.stop.store(true, Ordering::Relaxed);
-        self.doorbell.ring();
-        self.thread.join()
-    }
-}
-
-/// The thread's state.
-struct Udp {
-    mail: Mail,
-    core: UdpCore,
-    gathering: Gathering,
-    beat: Arc<Beat>,
-    doorbell: Arc<Doorbell>,
-    /// Where other carriers ask.
-    desk: Desk,
-    live: Arc<Live>,
-    /// When it last showed what it has counted.
-    shown_at: Instant,
-    held_mark: Mark,
-    comings_mark: Mark,
-}
-
-/// What came of reading the socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Read {
-    /// Nothing more waits there.
-    All,
-    /// There may be more.
-    Some,
-    /// It was not, or could not be, read.
-    Failed,
-}
-
-impl Udp {
-    fn run(&mut self, clock: Monotonic, stop: &AtomicBool) -> UdpReport {
-        wake_on_time();
-        let mut read = Read::All;
-        let mut more = false;
-        while !stop.load(Ordering::Relaxed) && !self.core.is_abandoned() {
-            if let Err(error) = self.wait(clock.now(), read, more) {
-                tracing::error!(%error, "waiting for the socket failed; the carrier ends");
-                break;
-            }
-            read = if self.core.has_room() { self.receive(&clock) } else { Read::Failed };
-            let now = clock.now();
-            more = self.core.has_room() && self.serve_orders(now);
-            more |= self.core.depart(now, &mut self.mail);
-            self.core.handle_timeout(now);
-            self.evict();
-            self.core.flush(now, &mut self.mail);
-            self.publish(now);
+        self.bells.iter().for_each(|bell| bell.ring());
+        let mut report = UdpReport::default();
+        // All are waited for, also if one has panicked.
+        let ended: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
+        for of_thread in ended {
+            report += of_thread?;
         }
-        self.core.say_goodbye(clock.now(), &mut self.mail);
-        self.publish(clock.now() + CARRIER_SHOWN_EVERY);
-        UdpReport { cpu_ns: crate::clock::thread_cpu_ns(), ..self.core.report() }
-    }
-
-    /// Waits for the doorbell, the next timer and, unless datagrams are left to gather, the socket.
-    fn wait(&self, now: Instant, read: Read, more: bool) -> io::Result<()> {
-        let look_at = match read {
-            Read::Failed => Some(now + PAUSE),
-            Read::All | Read::Some => self.gathering.next_look(now, self.beat.next()),
-        };
-        let until = self.core.next_deadline().min(look_at.unwrap_or(now + WAIT_MAX));
-        let is_urgent = more || read == Read::Some;
-        let wait = if is_urgent { Duration::ZERO } else { until.since(now).min(WAIT_MAX) };
-        let doorbell = PollFd::from_borrowed_fd(self.doorbell.as_fd(), PollFlags::IN);
-        let socket = PollFd::new(self.mail.socket(), PollFlags::IN);
-        let listened = if look_at.is_none() { 2 } else { 1 };
-        let mut waited_for = [doorbell, socket];
-        let timeout = Timespec { tv_sec: 0, tv_nsec: wait.as_us() as i64 * 1_000 };
-        match poll(&mut waited_for[..listened], Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if waited_for[0].revents().contains(PollFlags::IN) {
-            self.doorbell.answer();
-        }
-        Ok(())
-    }
-
-    /// Takes what came.
-    fn receive(&mut self, clock: &Monotonic) -> Read {
-        let mut received = 0;
-        let mut read = Read::Some;
-        for _ in 0..RECEIVE_CALLS_MAX {
-            let Ok(count) = self.mail.receive() else {
-                self.core.report_mut().receive_errors += 1;
-                read = Read::Failed;
-                break;
-            };
-            let now = clock.now();
-            for came in self.mail.came(count) {
-                let at = Instant::from_us(now.as_us().saturating_sub(came.waited.as_us()));
-                self.core.handle(now, at, came.from, came.bytes);
-            }
-            if count > 0 {
-                self.core.flush(now, &mut self.mail);
-            }
-            received += count;
-            if count < Mail::RECEIVED_MAX {
-                read = Read::All;
-                break;
-            }
-            if received >= ARRIVALS_PER_TURN_MAX {
-                break;
-            }
-        }
-        self.gathering.note(clock.now(), received);
-        read
-    }
-
-    /// Does what other carriers ask; says whether there may be more.
-    fn serve_orders(&mut self, now: Instant) -> bool {
-        for _ in 0..ORDERS_PER_TURN_MAX {
-            let Ok(order) = self.desk.orders.try_recv() else { return false };
-            match order {
-                Order::Admit(ask) => self.admit(now, ask),
-                Order::Release(connection, reason) => self.core.release(connection, reason),
-            }
-        }
-        true
-    }
-
-    fn admit(&mut self, now: Instant, ask: Ask) {
-        let Ask { from, mut shown, answer } = ask;
-        let entry = self.core.admit(now, from, &mut shown);
-        if let Err(Ok(Entry { connection, .. })) = answer.send(entry) {
-            self.core.release(connection, DisconnectReason::ByPeer);
-        }
-    }
-
-    /// Tells the other carrier who has to make way.
-    fn evict(&mut self) {
-        while let Some(connection) = self.core.poll_evicted() {
-            self.desk.evict(connection);
-        }
-    }
-
-    fn publish(&mut self, now: Instant) {
-        let (held, comings) = self.core.waiting();
-        self.held_mark.note(held, HELD_MAX);
-        self.comings_mark.note(comings, WAITING_MAX);
-        let UdpReport { datagrams_in, datagrams_out, bytes_out, .. } = *self.core.counts();
-        self.live.datagrams_in.store(datagrams_in, Ordering::Relaxed);
-        self.live.datagrams_out.store(datagrams_out, Ordering::Relaxed);
-        self.live.bytes_out.store(bytes_out, Ordering::Relaxed);
-        if now.since(self.shown_at) >= CARRIER_SHOWN_EVERY {
-            self.shown_at = now;
-            let report = UdpReport { cpu_ns: crate::clock::thread_cpu_ns(), ..self.core.report() };
-            let shown = UdpShown { report, held: self.held_mark, comings: self.comings_mark };
-            self.live.udp.show(now, shown);
-        }
+        Ok(report)
     }
 }

@@ -11,6 +11,7 @@ use ninefold_protocol::link::congestion::Mode;
 use ninefold_world::BuiltIn;
 
 use super::value::{Problem, Raw, Value};
+use crate::carrier::UDP_THREADS_MAX;
 use crate::logging::LogFormat;
 
 /// A key of the configuration.
@@ -234,7 +235,12 @@ config_keys! {
     /// grant less, and the server then warns.
     socket_buffer_bytes: u32 = 8_388_608, in 65_536..=1_073_741_824;
 
-    /// Microseconds for which datagrams of many clients may gather before the UDP thread looks at them; it always looks just
+    /// Threads that serve UDP, each with a socket of the same port (SO_REUSEPORT, Linux only) and a share of the clients.
+    /// More than one is for a server whose one UDP thread fills its core: docs/scale.md. With more than one, other
+    /// processes of the same user could join the port; with one, nobody can.
+    udp_threads: u32 = 1, in 1..=UDP_THREADS_MAX as u32;
+
+    /// Microseconds for which datagrams of many clients may gather before a UDP thread looks at them; it always looks just
     /// before a tick. More cost less, a handshake takes up to so much longer. 0: each datagram wakes the thread.
     gather_us: u32 = 1_000, in 0..=5_000;
 

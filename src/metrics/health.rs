@@ -12,7 +12,7 @@ const READY_SPAN: Duration = Duration::from_secs(1);
 /// Says what has stopped, if anything has.
 pub fn healthy(live: &Live, now: Instant) -> Result<(), String> {
     let last = |book: &Book| book.recent.back().map(|tick| tick.began);
-    let threads = [("tick", last(&live.book())), ("udp", live.udp.read().map(|(at, _)| at))];
+    let threads = [("tick", last(&live.book())), ("udp", live.udp().map(|(at, _)| at))];
     for (thread, heard) in threads {
         let silent = now.since(heard.unwrap_or(Instant::ZERO));
         if silent >= SILENCE_MAX {
@@ -51,7 +51,7 @@ mod tests {
 
     fn live(ticks: impl IntoIterator<Item = (u64, u64)>) -> Live {
         let live = Live::default();
-        live.udp.show(Instant::from_us(9_900_000), UdpShown::default());
+        live.udp[0].show(Instant::from_us(9_900_000), UdpShown::default());
         let mut book = live.book.lock().unwrap();
         book.facts.budget = Duration::from_ms(16);
         for (at_ms, took_ms) in ticks {

@@ -1,13 +1,22 @@
 //! Writes the packets that were planned and hands them to the carrier, which seals and sends them.
 //!
+//! What a message to the kernel costs hardly depends on how many equally long datagrams it has, of which the last may be
+//! shorter. So a few packets that the line takes in a moment leave as one train, and more as the line takes them:
+//!
+//! ```text
+//!   a train   full fragments │ acknowledgement, snapshot, events, a chunk's shorter end
+//!   more      acknowledgement, snapshot, events │ fragment │ fragment │ ...     fragments at their departure times
+//! ```
+//!
 //! Work: what the plan holds; a client with a long queue of reliable messages gets at most
 //! [`CONTROL_PACKETS_MAX`] packets of them.
 
 use bytes::Bytes;
-use ninefold_protocol::frame::{EVENT_BYTES, kind};
-use ninefold_protocol::limits::{FRAGMENT_HEADER_BYTES, PACKET_BYTES_MAX};
+use ninefold_protocol::frame::{EVENT_BYTES, FragmentHeader, kind};
+use ninefold_protocol::limits::{FRAGMENT_HEADER_BYTES, FRAGMENT_PAYLOAD_BYTES, PACKET_BYTES_MAX};
 use ninefold_protocol::link::Built;
-use ninefold_protocol::time::Instant;
+use ninefold_protocol::link::congestion::PACER_BURST_MAX;
+use ninefold_protocol::time::{Duration, Instant};
 use zerocopy::IntoBytes;
 
 use super::{Pick, Plan};
@@ -15,9 +24,12 @@ use crate::carrier::{Carrier, ConnectionId, Departure, Departures, Rooms};
 use crate::sending::Token;
 use crate::session::{Receipt, Session, Sessions, Stage};
 use crate::telemetry::{Counters, TurnClock};
+use crate::view::View;
 
 /// Packets without a fragment that one client may get in a tick.
 const CONTROL_PACKETS_MAX: usize = 4;
+/// So long the line takes at most for fragments that leave at once and before the control packet.
+const TRAIN_MAX: Duration = PACER_BURST_MAX;
 
 /// Sends what was planned. Clients whose time to leave has come are moved to `departed`.
 pub fn egress(
@@ -37,10 +49,8 @@ pub fn egress(
         let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
         let connection = session.connection;
         let began = turns.start(planned.slot);
-        writing.control(session, &plan.snapshots[planned.snapshot.clone()]);
-        for pick in &plan.picks[planned.picks.clone()] {
-            writing.fragment(session, *pick);
-        }
+        let snapshot = &plan.snapshots[planned.snapshot.clone()];
+        writing.packets(session, snapshot, &plan.picks[planned.picks.clone()]);
         turns.stop(began, &mut session.cost);
         if session.has_left(now) && writing.departures.push(Departure::Disconnect(connection), &[]).is_ok() {
             writing.counters.clients_disconnected += 1;
@@ -63,21 +73,57 @@ struct Writing<'t> {
 }
 
 impl Writing<'_> {
-    /// Acknowledgements, reliable messages, the snapshot and events: they leave at once, whatever the line's rate.
-    fn control(&mut self, session: &mut Session, mut snapshot: &[u8]) {
+    /// All that goes to one client.
+    fn packets(&mut self, session: &mut Session, snapshot: &[u8], picks: &[Pick]) {
+        // Where packets get lost, those that leave apart are less often lost together.
+        let bytes = (picks.len() * PACKET_BYTES_MAX) as u64;
+        if session.link.loss_permille() == 0 && session.link.time_for(self.now, bytes) <= TRAIN_MAX {
+            return self.train(session, snapshot, picks);
+        }
+        // An acknowledgement alone needs no packet of its own.
+        let is_paced = session.link.departure(self.now) > self.now;
+        let first = picks.first().copied().filter(|_| snapshot.is_empty() && !is_paced);
+        let rode = self.control(session, snapshot, first);
+        for pick in &picks[usize::from(rode)..] {
+            let at = match session.connection.carrier {
+                Carrier::Udp | Carrier::UdpShard(_) => session.link.departure(self.now),
+                // It paces by itself, so the packet is on its way from now on.
+                Carrier::Quic => self.now,
+            };
+            self.fragment(session, at, *pick);
+        }
+    }
+
+    /// A few packets at once, of which only the last is shorter than the others if that can be.
+    fn train(&mut self, session: &mut Session, snapshot: &[u8], picks: &[Pick]) {
+        let mut shorter = None;
+        for pick in picks {
+            let next = if is_full(&session.view, *pick) { Some(*pick) } else { shorter.replace(*pick) };
+            next.into_iter().for_each(|pick| self.fragment(session, self.now, pick));
+        }
+        let rode = self.control(session, snapshot, shorter);
+        shorter.filter(|_| !rode).into_iter().for_each(|pick| self.fragment(session, self.now, pick));
+    }
+
+    /// Acknowledgements, reliable messages, the snapshot and events: they leave at once, whatever the line's rate. Where
+    /// a packet has room for it, a fragment rides with them; says whether it did.
+    fn control(&mut self, session: &mut Session, mut snapshot: &[u8], rider: Option<Pick>) -> bool {
+        let mut rode = false;
         session.events.expire(self.tick);
         for _ in 0..CONTROL_PACKETS_MAX {
             let has_events = !session.events.is_empty();
             if snapshot.is_empty() && !has_events && !session.link.wants_to_send() {
-                return;
+                break;
             }
             if !self.has_room(session.connection) {
                 self.counters.egress_skipped += 1;
-                return;
+                break;
             }
             let mut packet = session.link.packet(self.now, &mut self.buffer);
+            let mut receipt = Receipt::default();
             if !snapshot.is_empty() && packet.fits(snapshot.len()) {
-                packet.push(kind::SNAPSHOT, &[snapshot]).token(Receipt::Snapshot(self.tick));
+                packet.push(kind::SNAPSHOT, &[snapshot]);
+                receipt = receipt.with_snapshot(self.tick);
                 snapshot = &[];
             }
             session.events.tell(|event| {
@@ -88,31 +134,34 @@ impl Writing<'_> {
                 }
                 fits
             });
-            let Some(built) = packet.finish() else { return };
+            let mut tail = Bytes::new();
+            if let Some(pick) = rider.filter(|_| !rode) {
+                let (header, payload, token) = fragment(&session.view, pick);
+                if packet.fits(FRAGMENT_HEADER_BYTES + payload.len()) {
+                    packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), payload.len());
+                    receipt = receipt.with_fragment(token);
+                    (tail, rode) = (payload, true);
+                }
+            }
+            packet.token(receipt);
+            let Some(built) = packet.finish() else { break };
             let slot = session.connection.slot as usize;
             let head = &self.buffer[..built.head_bytes];
-            self.turns.sent(slot, head, &mut self.counters.frames.sent);
-            self.hand_over(session.connection, self.now, built, Bytes::new());
+            self.turns.sent(slot, head, built.tail_bytes, &mut self.counters.frames.sent);
+            self.hand_over(session.connection, self.now, built, tail);
         }
+        rode
     }
 
-    fn fragment(&mut self, session: &mut Session, pick: Pick) {
+    fn fragment(&mut self, session: &mut Session, at: Instant, pick: Pick) {
         let connection = session.connection;
-        let sending = &session.view.sendings()[pick.sending];
-        let (header, tail) = sending.fragment(pick.index);
-        let token = Token { sending: sending.id, index: pick.index };
-        let at = match connection.carrier {
-            Carrier::Udp => session.link.departure(self.now),
-            // It paces by itself, so the packet is on its way from now on.
-            Carrier::Quic => self.now,
-        };
+        let (header, tail, token) = fragment(&session.view, pick);
         let body_bytes = FRAGMENT_HEADER_BYTES + tail.len();
-        let mut packet = session.link.packet_for(at, &mut self.buffer, body_bytes);
-        packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), tail.len()).token(Receipt::Fragment(token));
+        let mut packet = session.link.bare_packet(at, &mut self.buffer);
+        packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), tail.len());
+        packet.token(Receipt::default().with_fragment(token));
         let built = packet.finish().expect("it has a fragment in it");
-        let packet_bytes = built.head_bytes + built.tail_bytes;
-        let frames = &mut self.counters.frames.sent;
-        self.turns.sent_fragment(connection.slot as usize, packet_bytes, body_bytes, frames);
+        self.turns.sent_fragment(connection.slot as usize, body_bytes, &mut self.counters.frames.sent);
         self.hand_over(connection, at, built, tail);
     }
 
@@ -134,6 +183,17 @@ impl Writing<'_> {
         let pushed = self.departures.push(departure, &self.buffer[..built.head_bytes]);
         debug_assert!(pushed.is_ok(), "room was asked for, and only the tick writes here");
     }
+}
+
+fn is_full(view: &View, pick: Pick) -> bool {
+    view.sendings()[pick.sending].payload_bytes(pick.index) == FRAGMENT_PAYLOAD_BYTES
+}
+
+/// A picked fragment: its header, its payload, and what says that it arrived.
+fn fragment(view: &View, pick: Pick) -> (FragmentHeader, Bytes, Token) {
+    let sending = &view.sendings()[pick.sending];
+    let (header, payload) = sending.fragment(pick.index);
+    (header, payload, Token { sending: sending.id, index: pick.index })
 }
 
 impl Session {

@@ -19,7 +19,7 @@ use super::share::{share_out, threads_for};
 use crate::carrier::{Arrival, Arrivals, ConnectionId};
 use crate::recorder::{Event, Notes};
 use crate::rules::{CHUNK_REQUESTS_PER_TICK_MAX, LEAVE_AFTER, OFFERS_WAIT, PACKETS_PER_TICK_MAX, Rules};
-use crate::session::{Needs, Receipt, Seat, Session, Sessions, Stage, for_each};
+use crate::session::{Needs, Seat, Session, Sessions, Stage, for_each};
 use crate::telemetry::{Counters, TurnClock};
 use crate::view::{Acked, Requested};
 
@@ -48,7 +48,7 @@ pub fn ingress(
             session.packets_this_tick = 0;
             session.requests_this_tick = 0;
             session.link.handle_timeout(now.now);
-            settle(session, counters);
+            settle(tick, session, counters);
             turns.stop(began, &mut session.cost);
         });
     });
@@ -174,7 +174,7 @@ fn packet_arrived(now: &Now<'_>, session: &mut Session, at: Instant, packet: &[u
             _ => counters.frames_unknown += 1,
         }
     }
-    settle(session, counters);
+    settle(now.tick, session, counters);
     while let Some(raw) = session.link.poll_message() {
         take_message(now.now, now.tick, now.rules, session, &raw, counters);
     }
@@ -202,20 +202,22 @@ fn take_inputs(
     }
 }
 
-/// Hears from the link what became of fragments.
-fn settle(session: &mut Session, counters: &mut Counters) {
+/// Hears from the link what became of what was sent.
+fn settle(tick: u64, session: &mut Session, counters: &mut Counters) {
     while let Some(outcome) = session.link.poll_outcome() {
         match outcome {
-            Outcome::Acked(Receipt::Fragment(token)) => {
-                if let Acked::Whole { by_parity, .. } = session.view.on_acked(token) {
+            Outcome::Acked(receipt) => {
+                let acked = receipt.fragment().map(|token| session.view.on_acked(token));
+                if let Some(Acked::Whole { by_parity, .. }) = acked {
                     counters.chunks_delivered += 1;
                     counters.parity_used += by_parity as u64;
                 }
+                receipt.snapshot(tick).into_iter().for_each(|tick| session.snapshots.on_acked(tick));
             }
-            Outcome::Lost(Receipt::Fragment(token)) => session.view.on_lost(token),
-            Outcome::Acked(Receipt::Snapshot(tick)) => session.snapshots.on_acked(tick),
-            // The next one says it all.
-            Outcome::Lost(Receipt::Snapshot(_)) => {}
+            // The next snapshot says it all.
+            Outcome::Lost(receipt) => {
+                receipt.fragment().into_iter().for_each(|token| session.view.on_lost(token))
+            }
         }
     }
 }

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ninefold_protocol::limits::{FRAME_HEADER_BYTES, PACKET_HEADER_BYTES};
+
 use super::frames::FrameCounts;
 use crate::carrier::Carrier;
 
@@ -111,28 +113,22 @@ impl<'c> TurnClock<'c> {
         }
     }
 
-    /// A packet goes to the client of this slot.
-    pub fn sent(&self, slot: usize, packet: &[u8], frames: &mut FrameCounts) {
+    /// A packet goes to the client of this slot; its last `tail_bytes`, which are a fragment's, are not in `head`.
+    pub fn sent(&self, slot: usize, head: &[u8], tail_bytes: usize, frames: &mut FrameCounts) {
         if self.turn.is_none() {
             return;
         }
-        frames.packet(packet);
-        self.count_sent(slot, packet.len());
+        frames.packet_with_tail(head, tail_bytes);
+        self.count_sent(slot, head.len() + tail_bytes);
     }
 
-    /// A packet with a fragment goes to it; see [`FrameCounts::fragment_packet`].
-    pub fn sent_fragment(
-        &self,
-        slot: usize,
-        packet_bytes: usize,
-        body_bytes: usize,
-        frames: &mut FrameCounts,
-    ) {
+    /// A packet with a fragment and nothing else goes to it; the fragment's body has so many bytes.
+    pub fn sent_fragment(&self, slot: usize, body_bytes: usize, frames: &mut FrameCounts) {
         if self.turn.is_none() {
             return;
         }
-        frames.fragment_packet(packet_bytes, body_bytes);
-        self.count_sent(slot, packet_bytes);
+        frames.fragment_packet(body_bytes);
+        self.count_sent(slot, PACKET_HEADER_BYTES + FRAME_HEADER_BYTES + body_bytes);
     }
 
     fn count_sent(&self, slot: usize, packet_bytes: usize) {
@@ -288,12 +284,12 @@ mod tests {
         let (mut arrived, mut sent) = (FrameCounts::default(), FrameCounts::default());
         let clock = TurnClock::new(1, &|| 0, &bytes);
         clock.arrived(2, &[0; 20], &mut arrived);
-        clock.sent(2, &[0; 30], &mut sent);
-        clock.sent_fragment(2, 100, 60, &mut sent);
-        clock.sent(FRESH_SLOTS + 2_048, &[0; 30], &mut sent);
+        clock.sent(2, &[0; 30], 0, &mut sent);
+        clock.sent_fragment(2, 93, &mut sent);
+        clock.sent(FRESH_SLOTS + 2_048, &[0; 30], 0, &mut sent);
         assert_eq!([&bytes[1], &bytes[2]].map(SlotBytes::both), [(0, 0), (20, 130)]);
         clock.begin(2);
-        TurnClock::off(&|| 0).sent(2, &[0; 30], &mut sent);
+        TurnClock::off(&|| 0).sent(2, &[0; 30], 0, &mut sent);
         assert_eq!((bytes[2].both(), sent.each().next()), ((0, 0), Some(("header", 3, 12))));
     }
 

@@ -43,7 +43,7 @@ impl Live {
 
     /// The same from a copy of the book.
     pub fn state_of(&self, book: &Book, now: Instant, asked: &Asked) -> State {
-        let udp = self.udp.read().map(|(_, shown)| shown).unwrap_or_default();
+        let udp = self.udp().map(|(_, shown)| shown).unwrap_or_default();
         let quic = self.quic.read().map(|(_, report)| report);
         let facts = &book.facts;
         let all = counters(&facts.counters, &facts.chunks, &udp, quic.as_ref());

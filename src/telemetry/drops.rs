@@ -117,8 +117,14 @@ const CONNECTION: [&str; 31] = [
     "events_over_limit",
 ];
 
-const UDP: [&str; 5] =
-    ["send_errors", "arrivals_dropped", "departures_stale", "departures_late", "receive_errors"];
+const UDP: [&str; 6] = [
+    "send_errors",
+    "arrivals_dropped",
+    "departures_stale",
+    "departures_late",
+    "receive_errors",
+    "handings_dropped",
+];
 
 const QUIC: [&str; 16] = [
     "handshakes_over_limit",

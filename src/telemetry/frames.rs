@@ -1,7 +1,7 @@
 //! Frames and their bytes by type, both ways.
 
 use ninefold_protocol::frame::{Frames, kind};
-use ninefold_protocol::limits::{FRAME_HEADER_BYTES, PACKET_HEADER_BYTES};
+use ninefold_protocol::limits::{FRAGMENT_HEADER_BYTES, FRAME_HEADER_BYTES, PACKET_HEADER_BYTES};
 
 /// What packets are made of, with the names that are told. A frame of a type that is not here counts as "other".
 const NAMES: [&str; 9] =
@@ -55,15 +55,19 @@ impl FrameCounts {
         }
     }
 
-    /// Counts a packet that ends with a fragment whose body has so many bytes. What else is in it is an acknowledgement.
-    pub fn fragment_packet(&mut self, packet_bytes: usize, body_bytes: usize) {
+    /// Counts a packet of which only the head is here; so many bytes behind it are the rest of a fragment's frame.
+    pub fn packet_with_tail(&mut self, head: &[u8], tail_bytes: usize) {
+        self.packet(head);
+        if tail_bytes > 0 {
+            self.frame(kind::FRAGMENT, FRAGMENT_HEADER_BYTES + tail_bytes);
+        }
+    }
+
+    /// Counts a packet with nothing in it but a fragment whose body has so many bytes.
+    pub fn fragment_packet(&mut self, body_bytes: usize) {
         self.frames[HEADER] += 1;
         self.bytes[HEADER] += PACKET_HEADER_BYTES as u64;
         self.frame(kind::FRAGMENT, body_bytes);
-        let others = packet_bytes.saturating_sub(PACKET_HEADER_BYTES + FRAME_HEADER_BYTES + body_bytes);
-        if others > 0 {
-            self.frame(kind::ACK, others.saturating_sub(FRAME_HEADER_BYTES));
-        }
     }
 
     fn add(&mut self, more: &FrameCounts) {
@@ -106,17 +110,21 @@ mod tests {
         }
         let mut counts = FrameCounts::default();
         counts.packet(&packet);
-        counts.fragment_packet(4 + 12 + 3 + 29 + 1_000, 29 + 1_000);
-        counts.fragment_packet(4 + 3 + 29 + 1_000, 29 + 1_000);
-        assert_eq!(counts.bytes(), packet.len() as u64 + 1_048 + 1_036);
+        // The same, and the head of a fragment behind it.
+        let mut with_tail = packet.clone();
+        with_tail.extend_from_slice(&frame_header(kind::FRAGMENT, 29 + 1_000));
+        with_tail.resize(with_tail.len() + 29, 0);
+        counts.packet_with_tail(&with_tail, 1_000);
+        counts.fragment_packet(29 + 1_000);
+        assert_eq!(counts.bytes(), (packet.len() + with_tail.len()) as u64 + 1_000 + 1_036);
         let told: Vec<_> = counts.each().filter(|(_, frames, _)| *frames > 0).collect();
         let expected = [
             ("header", 3, 12),
             ("ack", 2, 24),
-            ("reliable", 1, 23),
+            ("reliable", 2, 46),
             ("fragment", 2, 2_064),
-            ("snapshot", 1, 103),
-            ("other", 1, 5),
+            ("snapshot", 2, 206),
+            ("other", 2, 10),
         ];
         assert_eq!(told, expected);
     }

@@ -7,6 +7,7 @@ use ninefold_protocol::time::{Duration, Instant};
 
 use super::book::Book;
 use super::queues::Mark;
+use crate::carrier::UDP_THREADS_MAX;
 use crate::carrier::quic::QuicReport;
 use crate::carrier::udp::UdpReport;
 
@@ -42,8 +43,8 @@ pub struct Live {
     pub quic_bytes_out: AtomicU64,
     /// The tick's book.
     pub book: Mutex<Book>,
-    /// What the UDP carrier shows.
-    pub udp: Shown<UdpShown>,
+    /// What the threads of the UDP carrier show, each in its place; [`Live::udp`] has all of it.
+    pub udp: [Shown<UdpShown>; UDP_THREADS_MAX],
     /// What the QUIC carrier shows; nothing where there is none.
     pub quic: Shown<QuicReport>,
     /// Where the flight recorder is asked for a trace.
@@ -131,6 +132,17 @@ impl Live {
     pub fn book(&self) -> Book {
         lock(&self.book).clone()
     }
+
+    /// What the UDP carrier's threads showed last, together, and when the one did that has been silent longest.
+    pub fn udp(&self) -> Option<(Instant, UdpShown)> {
+        let shown = self.udp.iter().filter_map(Shown::read);
+        shown.reduce(|(heard, mut all), (at, one)| {
+            all.report += one.report;
+            all.held += one.held;
+            all.comings += one.comings;
+            (heard.min(at), all)
+        })
+    }
 }
 
 /// What is behind these locks is whole after every statement, so a reader that panicked has spoilt nothing.
@@ -141,6 +153,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_are_shown_together_and_are_as_old_as_the_most_silent() {
+        let live = Live::default();
+        assert!(live.udp().is_none());
+        for (thread, at_us, depth) in [(0, 500, 7), (3, 400, 5)] {
+            let mut shown = UdpShown::default();
+            shown.report.datagrams_in = depth;
+            shown.report.connection.malformed = 1;
+            shown.held.note(depth as usize, 10);
+            live.udp[thread].show(Instant::from_us(at_us), shown);
+        }
+        let (at, UdpShown { report, held, .. }) = live.udp().unwrap();
+        assert_eq!((at, report.datagrams_in, report.connection.malformed), (Instant::from_us(400), 12, 2));
+        assert_eq!((held.depth, held.bound), (12, 20));
+    }
 
     #[test]
     fn the_recorder_hears_of_each_wish_once() {

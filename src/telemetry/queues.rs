@@ -67,6 +67,15 @@ impl Mark {
     }
 }
 
+/// Queues of one name are one: the most that waited in each may have been at different times.
+impl std::ops::AddAssign for Mark {
+    fn add_assign(&mut self, other: Self) {
+        self.depth += other.depth;
+        self.high_water += other.high_water;
+        self.bound += other.bound;
+    }
+}
+
 /// The queues of the tick's thread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Queues([Mark; Queue::ALL.len()]);

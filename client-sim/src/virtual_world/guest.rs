@@ -174,7 +174,9 @@ impl Guest {
             ClientConfig { cache_chunks_max: group.cache_chunks, recipes: group.recipes, unix_s_at_origin };
         let now = self.local(now_us);
         self.client = Some(match self.carrier {
-            Carrier::Udp => Client::new(now, &config, token).expect("the token names the server"),
+            Carrier::Udp | Carrier::UdpShard(_) => {
+                Client::new(now, &config, token).expect("the token names the server")
+            }
             Carrier::Quic => Client::carried(now, &config),
         });
         let seed = self.seed.wrapping_add(self.sessions);

@@ -214,7 +214,7 @@ impl Host {
         let now = self.local(now_us);
         let Host { udp, quic, outbox, .. } = self;
         match by {
-            Carrier::Udp => udp.handle(now, now, from, datagram),
+            Carrier::Udp | Carrier::UdpShard(_) => udp.handle(now, now, from, datagram),
             Carrier::Quic => quic.handle(now, from, datagram, udp, &mut |to, bytes| outbox.take(to, bytes)),
         }
         udp.flush(now, outbox);

@@ -22,6 +22,12 @@ macro_rules! counters {
                 0 $($(+ { let _ = stringify!($refusal); self.$name })?)*
             }
         }
+
+        impl std::ops::AddAssign for $counters {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$name += other.$name;)*
+            }
+        }
     };
 }
 
@@ -132,5 +138,8 @@ mod tests {
         let counters = Counters { forged: 2, malformed: 1, connected: 9, ..Counters::default() };
         assert_eq!(counters.refused(), 3);
         assert!(counters.each().any(|(name, count)| (name, count) == ("connected", 9)));
+        let mut sum = Counters { forged: 1, ..Counters::default() };
+        sum += counters;
+        assert_eq!((sum.forged, sum.malformed, sum.connected), (3, 1, 9));
     }
 }

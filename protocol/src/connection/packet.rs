@@ -78,6 +78,11 @@ impl Kind {
         }
     }
 
+    /// Whether a client sends it.
+    pub const fn is_of_clients(self) -> bool {
+        !matches!(self, Kind::Denied | Kind::Challenge | Kind::PathChallenge)
+    }
+
     /// Whether a connection id stands behind the prefix.
     pub const fn is_named(self) -> bool {
         self as u8 >= Kind::PathResponse as u8

@@ -10,8 +10,8 @@ use super::rtt::Rtt;
 use super::sent::Sent;
 use crate::codec::Truncated;
 use crate::frame::{Frames, Message, RawMessage, kind};
-use crate::limits::{FRAME_HEADER_BYTES, PACKET_HEADER_BYTES, RELIABLE_WINDOW};
-use crate::time::Instant;
+use crate::limits::{PACKET_HEADER_BYTES, RELIABLE_WINDOW};
+use crate::time::{Duration, Instant};
 
 /// One end of the link. `T` is what the owner puts on its packets to know them again.
 ///
@@ -163,6 +163,13 @@ impl<T> Link<T> {
         self.outgoing.flow.departure(now)
     }
 
+    /// How long the line takes for what has left and so many bytes more, as far as is known: see [`Flow::time_for`].
+    ///
+    /// [`Flow::time_for`]: super::congestion::Flow::time_for
+    pub fn time_for(&self, now: Instant, bytes: u64) -> Duration {
+        self.outgoing.flow.time_for(now, bytes)
+    }
+
     /// The owner has more to send until then than the budget allows.
     pub fn held_back(&mut self, until: Instant) {
         self.outgoing.flow.on_limited(until);
@@ -242,18 +249,13 @@ impl<T> Link<T> {
 
     /// Begins a packet in `buffer`, which must hold [`crate::limits::PACKET_BYTES_MAX`] bytes.
     pub fn packet<'l, 'b>(&'l mut self, now: Instant, buffer: &'b mut [u8]) -> PacketBuilder<'l, 'b, T> {
-        PacketBuilder::new(self, now, buffer, 0)
+        PacketBuilder::new(self, now, buffer).with_links_own()
     }
 
-    /// Begins a packet that a body of so many bytes surely fits into: reliable messages wait for another one, and
-    /// so does an acknowledgement of many ranges.
-    pub fn packet_for<'l, 'b>(
-        &'l mut self,
-        now: Instant,
-        buffer: &'b mut [u8],
-        body_bytes: usize,
-    ) -> PacketBuilder<'l, 'b, T> {
-        PacketBuilder::new(self, now, buffer, FRAME_HEADER_BYTES + body_bytes)
+    /// Begins a packet with nothing of the link's own in it, which waits for another one: so packets of equally long
+    /// frames are equally long.
+    pub fn bare_packet<'l, 'b>(&'l mut self, now: Instant, buffer: &'b mut [u8]) -> PacketBuilder<'l, 'b, T> {
+        PacketBuilder::new(self, now, buffer)
     }
 
     /// How soon the packet wants to be acknowledged; an error if any of its frames cannot be.

@@ -164,5 +164,5 @@ fn deliver<T>(
         tell(outbox, settled.number);
     }
     let outcome = if settled.acked { Outcome::Acked } else { Outcome::Lost };
-    outcomes.extend(settled.sent.tokens.into_iter().map(outcome));
+    outcomes.extend(settled.sent.token.map(outcome));
 }

@@ -1,8 +1,5 @@
 //! A packet while it is written.
 
-use smallvec::SmallVec;
-
-use super::congestion::PacketState;
 use super::endpoint::Link;
 use super::sent::Sent;
 use crate::codec::Writer;
@@ -11,7 +8,7 @@ use crate::limits::{FRAME_HEADER_BYTES, PACKET_BYTES_MAX};
 use crate::time::Instant;
 
 /// Writes one packet: the link's own frames first (acknowledgement, reliable messages), then the
-/// owner's. Made by [`Link::packet`], ended by [`PacketBuilder::finish`].
+/// owner's. Made by [`Link::packet`] or [`Link::bare_packet`], ended by [`PacketBuilder::finish`].
 #[derive(Debug)]
 #[must_use = "a packet is sent only when it is finished"]
 pub struct PacketBuilder<'l, 'b, T> {
@@ -34,30 +31,21 @@ pub struct Built {
 }
 
 impl<'l, 'b, T> PacketBuilder<'l, 'b, T> {
-    /// The link's own frames leave at least `reserve_bytes`.
-    pub(super) fn new(
-        link: &'l mut Link<T>,
-        now: Instant,
-        buffer: &'b mut [u8],
-        reserve_bytes: usize,
-    ) -> Self {
+    /// Nothing but the header.
+    pub(super) fn new(link: &'l mut Link<T>, now: Instant, buffer: &'b mut [u8]) -> Self {
         assert!(buffer.len() >= PACKET_BYTES_MAX, "a packet needs a buffer of {PACKET_BYTES_MAX} bytes");
         let mut writer = Writer::new(&mut buffer[..PACKET_BYTES_MAX]);
-        let number = link.outgoing.sent.next_number();
-        writer.u32(number as u32);
-        let mut sent = Sent {
-            at: now,
-            bytes: 0,
-            eliciting: false,
-            reliable: false,
-            acks_below: 0,
-            delivery: PacketState::default(),
-            tokens: SmallVec::new(),
-        };
-        sent.acks_below = link.incoming.write(now, reserve_bytes, &mut writer).unwrap_or(0);
-        sent.reliable = reserve_bytes == 0 && link.outgoing.outbox.write(number, &mut writer);
+        writer.u32(link.outgoing.sent.next_number() as u32);
+        PacketBuilder { link, now, writer, sent: Sent::new(now), tail_bytes: 0 }
+    }
+
+    /// What the link itself has to say.
+    pub(super) fn with_links_own(mut self) -> Self {
+        let PacketBuilder { link, now, writer, sent, .. } = &mut self;
+        sent.acks_below = link.incoming.write(*now, writer).unwrap_or(0);
+        sent.reliable = link.outgoing.outbox.write(link.outgoing.sent.next_number(), writer);
         sent.eliciting = sent.reliable;
-        PacketBuilder { link, now, writer, sent, tail_bytes: 0 }
+        self
     }
 
     /// Bytes that still fit, frame header included.
@@ -99,9 +87,9 @@ impl<'l, 'b, T> PacketBuilder<'l, 'b, T> {
         self
     }
 
-    /// Says what the packet carries, to be told whether it arrived.
+    /// Says what the packet carries, to be told whether it arrived. The last word counts.
     pub fn token(&mut self, token: T) -> &mut Self {
-        self.sent.tokens.push(token);
+        self.sent.token = Some(token);
         self
     }
 

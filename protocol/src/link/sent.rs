@@ -6,8 +6,6 @@
 
 use std::collections::VecDeque;
 
-use smallvec::SmallVec;
-
 use super::congestion::{AckedPacket, PacketState};
 use crate::limits::SENT_PACKETS_MAX;
 use crate::time::{Duration, Instant};
@@ -19,29 +17,39 @@ const PACKET_THRESHOLD: u64 = 3;
 #[derive(Debug)]
 pub(super) struct Sent<T> {
     pub at: Instant,
+    /// What the delivery-rate estimator wants to know of it again.
+    pub delivery: PacketState,
+    /// Its own acknowledgement told of everything remembered below this number.
+    pub acks_below: u64,
+    pub token: Option<T>,
     pub bytes: u16,
     /// Whether the peer has to acknowledge it. Others are never lost and do not count as in flight.
     pub eliciting: bool,
     /// Whether it carried reliable messages.
     pub reliable: bool,
-    /// Its own acknowledgement told of everything remembered below this number.
-    pub acks_below: u64,
-    /// What the delivery-rate estimator wants to know of it again.
-    pub delivery: PacketState,
-    pub tokens: SmallVec<[T; 1]>,
+    /// Whether it is known what became of it.
+    settled: bool,
 }
 
 impl<T> Sent<T> {
+    /// An empty packet that leaves at this time.
+    pub fn new(at: Instant) -> Self {
+        Sent {
+            at,
+            delivery: PacketState::default(),
+            acks_below: 0,
+            token: None,
+            bytes: 0,
+            eliciting: false,
+            reliable: false,
+            settled: false,
+        }
+    }
+
     /// What congestion control wants to know of it when it was acknowledged.
     pub fn acked(&self) -> AckedPacket {
         AckedPacket { sent_at: self.at, bytes: self.bytes.into(), state: self.delivery }
     }
-}
-
-#[derive(Debug)]
-struct Slot<T> {
-    sent: Sent<T>,
-    settled: bool,
 }
 
 /// What a packet became.
@@ -57,7 +65,7 @@ pub(super) struct Settled<T> {
 pub(super) struct SentPackets<T> {
     /// Number of the front slot.
     base: u64,
-    slots: VecDeque<Slot<T>>,
+    slots: VecDeque<Sent<T>>,
     /// Bytes of unsettled eliciting packets.
     bytes_in_flight: usize,
     /// Unsettled eliciting packets.
@@ -90,7 +98,7 @@ impl<T> SentPackets<T> {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot<T>>()
+        self.slots.capacity() * size_of::<Sent<T>>()
     }
 
     pub fn bytes_in_flight(&self) -> usize {
@@ -129,7 +137,7 @@ impl<T> SentPackets<T> {
             self.bytes_in_flight += usize::from(sent.bytes);
             self.packets_in_flight += 1;
         }
-        self.slots.push_back(Slot { sent, settled: false });
+        self.slots.push_back(sent);
         forced
     }
 
@@ -154,7 +162,7 @@ impl<T> SentPackets<T> {
                 continue;
             }
             let overtaken = largest - number >= PACKET_THRESHOLD;
-            if !overtaken && now.since(slot.sent.at) < loss_delay {
+            if !overtaken && now.since(slot.at) < loss_delay {
                 break; // later ones are younger still
             }
             if let Some(settled) = self.settle(number, false) {
@@ -171,20 +179,20 @@ impl<T> SentPackets<T> {
         if std::mem::replace(&mut slot.settled, true) {
             return None;
         }
-        if slot.sent.eliciting {
-            self.bytes_in_flight -= usize::from(slot.sent.bytes);
+        if slot.eliciting {
+            self.bytes_in_flight -= usize::from(slot.bytes);
             self.packets_in_flight -= 1;
             if number < self.path_from {
-                self.other_path_bytes -= usize::from(slot.sent.bytes);
+                self.other_path_bytes -= usize::from(slot.bytes);
             }
         }
-        let sent = Sent { tokens: std::mem::take(&mut slot.sent.tokens), ..slot.sent };
+        let sent = Sent { token: slot.token.take(), ..*slot };
         Some(Settled { number, acked, sent })
     }
 
     /// Keeps the invariant that the front is in flight.
     pub fn drop_settled_front(&mut self) {
-        while self.slots.front().is_some_and(|s| s.settled || !s.sent.eliciting) {
+        while self.slots.front().is_some_and(|s| s.settled || !s.eliciting) {
             self.slots.pop_front();
             self.base += 1;
         }
@@ -196,15 +204,7 @@ mod tests {
     use super::*;
 
     fn packet(at_us: u64, token: u32) -> Sent<u32> {
-        Sent {
-            at: Instant::from_us(at_us),
-            bytes: 100,
-            eliciting: true,
-            reliable: false,
-            acks_below: 0,
-            delivery: PacketState::default(),
-            tokens: SmallVec::from_slice(&[token]),
-        }
+        Sent { bytes: 100, eliciting: true, token: Some(token), ..Sent::new(Instant::from_us(at_us)) }
     }
 
     fn sent(count: u32) -> SentPackets<u32> {
@@ -225,7 +225,7 @@ mod tests {
         let mut tokens = Vec::new();
         packets.detect_lost(Instant::from_us(now_us), Duration::from_us(1_000), |s| {
             assert!(!s.acked);
-            tokens.extend(s.sent.tokens);
+            tokens.extend(s.sent.token);
         });
         tokens
     }

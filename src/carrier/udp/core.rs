@@ -1,28 +1,32 @@
-//! The UDP carrier without its socket: datagrams in, datagrams out, packets for the tick, and the roster of all carriers.
+//! A thread of the UDP carrier without its socket: datagrams in, datagrams out, packets for the tick.
 //!
 //! ```text
-//!   a datagram came   -> handle          tick wrote      -> depart
-//!   time has passed   -> handle_timeout  other carriers  -> admit, release, poll_evicted
+//!   a datagram came   -> handle          tick wrote, or another thread -> depart
+//!   time has passed   -> handle_timeout  other carriers                -> admit, release, poll_evicted
 //!   all of them       -> flush: what the connection layer itself has to say
 //! ```
 //!
 //! It owns its ends of the lanes, and asks no clock: the thread in `udp.rs` drives it on a socket, the simulator in
-//! virtual time. Where sealed datagrams go is an [`Outlet`].
+//! virtual time. Where sealed datagrams go is an [`Outlet`]. Who judges what comes is an [`Office`]: the [`Front`], which
+//! has the roster of all carriers, or a [`Branch`](super::branch::Branch), which has a shard of the sessions.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use ninefold_protocol::connection::{
-    self, CloseReason, DATAGRAM_BYTES_MAX, DisconnectReason, Event, Received, SHOWN_BYTES, ServerConfig,
+    CloseReason, DATAGRAM_BYTES_MAX, DisconnectReason, Received, SHOWN_BYTES, Server, ServerConfig, Sessions,
 };
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::time::{Duration, Instant};
 
 use super::UdpReport;
+use super::front::Front;
+use super::handing::{Came, HANDED_BYTES_MAX, Taken};
+use super::office::Office;
 use crate::carrier::held::{HELD_MAX, Held};
 use crate::carrier::roster::{Entry, Generations};
-use crate::carrier::{Arrival, Carrier, CarrierEnd, ConnectionId, Departure, is_other_path};
+use crate::carrier::{Arrival, CarrierEnd, ConnectionId, Departure, Shard};
 
 /// Departures before arrivals get their turn.
 const DEPARTURES_PER_TURN_MAX: usize = 4_096;
@@ -49,40 +53,71 @@ pub trait Outlet {
     fn send(&mut self, to: SocketAddr, datagram: &[u8], report: &mut UdpReport);
 }
 
-/// The carrier. After each call that takes `now`, call [`UdpCore::flush`].
+/// The carrier, or a thread of it. After each call that takes `now`, call [`UdpCore::flush`].
 #[derive(Debug)]
-pub struct UdpCore {
-    connection: connection::Server,
-    clients_max: u32,
+pub struct UdpCore<O = Front> {
+    office: O,
     generations: Generations,
     end: CarrierEnd,
     /// Comings and goings that found the lane full; they are never dropped.
     waiting: VecDeque<Arrival>,
     /// Packets that are not due yet.
     held: Held,
-    /// Sessions of other carriers that have to make way. Each is told once, so there are never more than sessions.
-    evicted: VecDeque<ConnectionId>,
     report: UdpReport,
 }
 
 impl UdpCore {
-    /// A carrier without clients, and its ends of the lanes.
+    /// A carrier of one thread, without clients, and its ends of the lanes.
     pub fn new(config: ServerConfig, end: CarrierEnd, now: Instant) -> Self {
+        UdpCore::of(Front::new(config, now), end)
+    }
+
+    /// Another carrier asks for a client to be let in.
+    pub fn admit(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        shown: &mut [u8; SHOWN_BYTES],
+    ) -> Result<Entry, CloseReason> {
+        let UdpCore { office, generations, waiting, .. } = self;
+        let entry = office.admit(now, from, shown, generations, waiting);
+        self.tell_waiting();
+        entry
+    }
+
+    /// A client of another carrier has gone, or never heard that it was let in.
+    pub fn release(&mut self, connection: ConnectionId, reason: DisconnectReason) {
+        self.office.release(connection, reason, &self.generations);
+        self.tell_events();
+    }
+
+    /// The next session of another carrier that has to make way; its slot is not its own any more.
+    pub fn poll_evicted(&mut self) -> Option<ConnectionId> {
+        self.office.poll_evicted()
+    }
+
+    /// The connection layer: sessions, handshakes, counts.
+    pub fn connection(&self) -> &Server {
+        self.office.connection()
+    }
+}
+
+impl<O: Office> UdpCore<O> {
+    /// A thread with this office.
+    pub fn of(office: O, end: CarrierEnd) -> Self {
         UdpCore {
-            clients_max: config.clients_max,
-            connection: connection::Server::new(config, now),
+            office,
             generations: Generations::default(),
             end,
             waiting: VecDeque::new(),
             held: Held::default(),
-            evicted: VecDeque::new(),
             report: UdpReport::default(),
         }
     }
 
-    /// Whether it can take more before the tick has read.
+    /// Whether it can take more before the tick, and other threads, have read.
     pub fn has_room(&self) -> bool {
-        self.waiting.len() < WAITING_MAX
+        self.waiting.len().max(self.office.waiting()) < WAITING_MAX
     }
 
     /// Whether the tick has ended.
@@ -92,7 +127,7 @@ impl UdpCore {
 
     /// The counts, those of the connection layer included.
     pub fn report(&self) -> UdpReport {
-        UdpReport { connection: *self.connection.counters(), ..self.report }
+        UdpReport { connection: *self.office.counters(), ..self.report }
     }
 
     /// The counts of the carrier itself.
@@ -105,9 +140,9 @@ impl UdpCore {
         &mut self.report
     }
 
-    /// The connection layer: sessions, handshakes, counts.
-    pub fn connection(&self) -> &connection::Server {
-        &self.connection
+    #[cfg(test)]
+    pub(super) fn sessions_mut(&mut self) -> &mut Sessions {
+        self.office.sessions()
     }
 
     /// Packets that wait for their time, and comings and goings that wait for room in the lane.
@@ -123,49 +158,78 @@ impl UdpCore {
     /// When there is something to do, from now on.
     pub fn next_deadline(&self) -> Instant {
         let held = self.held.next_at().map(|at| Instant::from_us(at.as_us().saturating_sub(EARLY_US)));
-        held.map_or(self.connection.next_deadline(), |at| at.min(self.connection.next_deadline()))
+        held.map_or(self.office.next_deadline(), |at| at.min(self.office.next_deadline()))
     }
 
     /// Takes one datagram, which came at `at`; it is decrypted in place.
     pub fn handle(&mut self, now: Instant, at: Instant, from: SocketAddr, datagram: &mut [u8]) {
         self.report.datagrams_in += 1;
         self.report.bytes_in += datagram.len() as u64;
-        if let Received::Payload { slot, bytes } = self.connection.handle(now, from, datagram) {
-            let arrival = Arrival::Packet { connection: self.generations.current(slot), at };
-            // While comings wait for room, packets behind them would overtake them.
-            if !self.waiting.is_empty() || self.end.arrivals.push(arrival, bytes).is_err() {
-                self.report.arrivals_dropped += 1;
-            }
+        let received = self.office.handle(now, from, datagram);
+        if let Some(shard) = self.received(at, &received) {
+            self.hand_on(shard, Came { at, from, by: Shard::FIRST }, datagram);
         }
         self.tell_events();
+    }
+
+    /// Gives a packet to the tick; says which thread is to judge a datagram that is not for this one.
+    fn received(&mut self, at: Instant, received: &Received<'_>) -> Option<Shard> {
+        match *received {
+            Received::Payload { slot, bytes } => {
+                let arrival = Arrival::Packet { connection: self.generations.current(slot), at };
+                // While comings wait for room, packets behind them would overtake them.
+                if !self.waiting.is_empty() || self.end.arrivals.push(arrival, bytes).is_err() {
+                    self.report.arrivals_dropped += 1;
+                }
+                None
+            }
+            Received::Elsewhere(shard) => Some(shard),
+            Received::Nothing => None,
+        }
+    }
+
+    fn hand_on(&mut self, to: Shard, came: Came, datagram: &[u8]) {
+        let has_room = self.office.hand_on(to, came, datagram);
+        let counted = if has_room { &mut self.report.handed_on } else { &mut self.report.handings_dropped };
+        *counted += 1;
+    }
+
+    /// Takes what other threads and carriers had handed over when it began, as long as there is room for what comes of it.
+    fn take_handed(&mut self, now: Instant) {
+        let handed = self.office.handed();
+        if handed == 0 {
+            return;
+        }
+        let mut buffer = [0; HANDED_BYTES_MAX];
+        for _ in 0..handed {
+            if !self.has_room() {
+                return;
+            }
+            let UdpCore { office, generations, waiting, .. } = self;
+            let taken = office.take_handed(now, generations, waiting, &mut buffer);
+            if let Some(Taken::Datagram(came, datagram)) = taken {
+                let received = self.office.handle_handed(now, came, datagram);
+                if let Some(shard) = self.received(came.at, &received) {
+                    self.hand_on(shard, came, datagram);
+                }
+            }
+            self.tell_events();
+        }
+    }
+
+    /// A thread to be woken, since it was handed something.
+    pub fn poll_ring(&mut self) -> Option<Shard> {
+        self.office.poll_ring()
     }
 
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.connection.handle_timeout(now);
+        self.office.handle_timeout(now);
         self.tell_events();
     }
 
     fn tell_events(&mut self) {
-        while let Some(event) = self.connection.poll_event() {
-            let arrival = match event {
-                Event::Connected { slot, client_id, .. } => {
-                    let connection = self.generations.enter(slot, Carrier::Udp);
-                    Arrival::Connected { connection, client_id }
-                }
-                Event::Moved { from, to, .. } if !is_other_path(from, to) => continue,
-                Event::Moved { slot, .. } => Arrival::Moved(self.generations.current(slot)),
-                Event::Disconnected { reason: DisconnectReason::ByServer, .. } => continue,
-                Event::Disconnected { slot, reason, .. } => {
-                    let connection = self.generations.current(slot);
-                    if connection.carrier != Carrier::Udp && reason == DisconnectReason::Replaced {
-                        self.evicted.push_back(connection);
-                    }
-                    Arrival::Disconnected(connection)
-                }
-            };
-            self.waiting.push_back(arrival);
-        }
+        self.office.tell(&mut self.generations, &mut self.waiting);
         self.tell_waiting();
     }
 
@@ -178,57 +242,31 @@ impl UdpCore {
         }
     }
 
-    /// Another carrier asks for a client to be let in.
-    pub fn admit(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        shown: &mut [u8; SHOWN_BYTES],
-    ) -> Result<Entry, CloseReason> {
-        let admitted = self.connection.admit(now, from, &mut shown[..]);
-        // Who had the slot a moment ago goes before this one comes.
-        self.tell_events();
-        let entry = admitted.map(|admitted| {
-            let connection = self.generations.enter(admitted.slot, Carrier::Quic);
-            self.waiting.push_back(Arrival::Connected { connection, client_id: admitted.client_id });
-            Entry { connection, slots: self.clients_max, timeout: admitted.timeout }
-        });
-        self.tell_waiting();
-        entry
-    }
-
-    /// A client of another carrier has gone, or never heard that it was let in.
-    pub fn release(&mut self, connection: ConnectionId, reason: DisconnectReason) {
-        if self.generations.is_current(connection) {
-            self.connection.release(connection.slot, reason);
-            self.tell_events();
-        }
-    }
-
-    /// The next session of another carrier that has to make way; its slot is not its own any more.
-    pub fn poll_evicted(&mut self) -> Option<ConnectionId> {
-        self.evicted.pop_front()
-    }
-
-    /// Seals and sends what is due; says whether there is more that is.
+    /// Takes what was handed over, seals and sends what is due; says whether there is more of either.
     pub fn depart(&mut self, now: Instant, outlet: &mut impl Outlet) -> bool {
-        self.depart_until(now, now + DEPARTURE_EARLY_MAX, outlet)
+        let more = self.depart_until(now, now + DEPARTURE_EARLY_MAX, outlet);
+        more || self.has_room() && self.office.handed() > 0
     }
 
     /// Sends held packets and then what the tick wrote, as far as it leaves by `until`; holds the rest.
+    ///
+    /// Whoever the tick writes to has been handed over before: so much as is written by now, behind what is handed over.
     fn depart_until(&mut self, now: Instant, until: Instant, outlet: &mut impl Outlet) -> bool {
-        let UdpCore { held, end, report, connection: connections, generations, .. } = self;
+        let written = self.end.departures.len();
+        self.take_handed(now);
+        let UdpCore { held, end, report, office, generations, .. } = self;
+        let sessions = office.sessions();
         let mut turn = Turn { now, outlet, report };
         while let Some(place) = held.pop(until) {
             let late = now.since(place.at) > DEPARTURE_LATE_MIN;
             turn.report.departures_late += u64::from(late);
             let parts: [&[u8]; 2] = [&place.head, &place.tail];
-            turn.send(connections, generations, place.connection, &parts);
+            turn.send(sessions, generations, place.connection, &parts);
             place.tail = Bytes::new();
         }
         let mut head = [0; PACKET_BYTES_MAX];
-        let mut more = true;
-        for _ in 0..DEPARTURES_PER_TURN_MAX {
+        let mut more = written > DEPARTURES_PER_TURN_MAX;
+        for _ in 0..written.min(DEPARTURES_PER_TURN_MAX) {
             let has_room = held.len() < HELD_MAX;
             let Some((departure, head)) = has_room.then(|| end.departures.pop(&mut head)).flatten() else {
                 more = false;
@@ -240,11 +278,11 @@ impl UdpCore {
                     held.push(at, connection, head, tail);
                 }
                 Departure::Packet { connection, tail, .. } => {
-                    turn.send(connections, generations, connection, &[head, &tail]);
+                    turn.send(sessions, generations, connection, &[head, &tail]);
                 }
                 Departure::Disconnect(connection) => {
                     if generations.is_current(connection) {
-                        connections.disconnect(connection.slot);
+                        sessions.disconnect(connection.slot);
                     }
                 }
             }
@@ -256,7 +294,7 @@ impl UdpCore {
     /// Sends what the connection layer itself has to say.
     pub fn flush(&mut self, now: Instant, outlet: &mut impl Outlet) {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
-        while let Some(transmit) = self.connection.poll_transmit(now, &mut buffer) {
+        while let Some(transmit) = self.office.sessions().poll_transmit(now, &mut buffer) {
             outlet.send(transmit.to, &buffer[..transmit.bytes], &mut self.report);
         }
         outlet.flush(&mut self.report);
@@ -266,7 +304,7 @@ impl UdpCore {
     pub fn say_goodbye(&mut self, now: Instant, outlet: &mut impl Outlet) {
         // Nobody is there to hold anything any longer.
         while self.depart_until(now, Instant::from_us(u64::MAX), outlet) {}
-        self.connection.disconnect_all();
+        self.office.sessions().disconnect_all();
         self.flush(now, outlet);
     }
 }
@@ -284,7 +322,7 @@ impl<O: Outlet> Turn<'_, O> {
     /// Seals a packet, unless its session has ended.
     fn send(
         &mut self,
-        connections: &mut connection::Server,
+        sessions: &mut Sessions,
         generations: &Generations,
         to: ConnectionId,
         parts: &[&[u8]; 2],
@@ -294,7 +332,7 @@ impl<O: Outlet> Turn<'_, O> {
             return;
         }
         let room = self.outlet.room(self.report, PACKET_BYTES_MAX);
-        match connections.seal(self.now, to.slot, parts, room) {
+        match sessions.seal(self.now, to.slot, parts, room) {
             Ok((to, bytes)) => self.outlet.sealed(to, bytes, self.report),
             Err(_) => self.report.departures_stale += 1,
         }

@@ -299,6 +299,21 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn the_kernel_tells_when_a_datagram_came() {
+        let (mut mail, peer, _) = pair("127.0.0.1:0");
+        let here = mail.socket().local_addr().unwrap();
+        // Where the machine holds the test up, what is said to have waited for over 100 ms is not believed.
+        let has_waited = (0..10).any(|_| {
+            peer.send_to(&[1], here).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let count = mail.receive().unwrap();
+            mail.came(count).all(|came| came.waited >= Duration::from_ms(20))
+        });
+        assert!(has_waited);
+    }
+
+    #[test]
     fn a_run_that_cannot_be_cut_leaves_one_by_one() {
         let (mut mail, peer, to) = pair("127.0.0.1:0");
         let mut report = UdpReport::default();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::handshakes::Crowded;
 use super::slots::Guest;
 use super::used_tokens::Standing;
-use super::{DisconnectReason, HandshakeLimits, Server};
+use super::{DisconnectReason, Event, HandshakeLimits, Server};
 use crate::connection::admission::{Admitted, CloseReason};
 use crate::connection::counters::Counters;
 use crate::connection::crypto::Tag;
@@ -42,15 +42,15 @@ impl Server {
         shown: &mut [u8],
     ) -> Result<Admitted, CloseReason> {
         let Some(request) = Request::parse(shown) else {
-            self.counters.malformed += 1;
+            self.sessions.counters.malformed += 1;
             return Err(CloseReason::Malformed);
         };
         let Examined { token, tag, expire_unix_s } =
             self.examine(now, from, request, AddressProof::ByCarrier)?;
         let PrivateToken { client_id, timeout_s, user_data, .. } = token;
-        let old = self.slots.of_client(client_id);
-        if self.slots.is_full() && old.is_none() {
-            self.counters.denied += 1;
+        let old = self.sessions.slots.of_client(client_id);
+        if self.sessions.slots.is_full() && old.is_none() {
+            self.sessions.counters.denied += 1;
             return Err(CloseReason::Full);
         }
         // Only now: who finds no room may come again with the same token, also from elsewhere.
@@ -58,28 +58,37 @@ impl Server {
             return Err(CloseReason::Busy);
         }
         if let Some(old) = old {
-            self.counters.replaced += 1;
-            self.end(old, DisconnectReason::Replaced, true);
+            self.sessions.counters.replaced += 1;
+            self.sessions.end(old, DisconnectReason::Replaced, true);
         }
         self.used.end(&tag);
-        let slot = self.slots.insert_guest(Guest { client_id, tag });
-        self.counters.connected += 1;
+        let slot = self.sessions.slots.insert_guest(Guest { client_id, tag, seat: None });
+        self.sessions.counters.connected += 1;
         let timeout = (timeout_s > 0).then(|| Duration::from_secs(timeout_s as u64));
         Ok(Admitted { slot, client_id, timeout, user_data })
     }
 
-    /// Frees the slot of a client that [`Server::admit`] let in; says whether there was one.
+    /// Frees the slot of a client that [`Server::admit`] or [`Server::poll_newcomer`] has given away; says whether there
+    /// was one.
     pub fn release(&mut self, slot: u32, reason: DisconnectReason) -> bool {
-        let is_there = self.slots.guest(slot).is_some();
-        if is_there {
-            match reason {
-                DisconnectReason::TimedOut => self.counters.timed_out += 1,
-                DisconnectReason::ByPeer => self.counters.left += 1,
-                DisconnectReason::Replaced | DisconnectReason::ByServer => {}
-            }
-            self.end(slot, reason, false);
+        let Some(guest) = self.sessions.slots.guest(slot) else { return false };
+        let counters = &mut self.sessions.counters;
+        match reason {
+            // Another shard counts those of its own.
+            _ if guest.seat.is_some() => {}
+            DisconnectReason::TimedOut => counters.timed_out += 1,
+            DisconnectReason::ByPeer => counters.left += 1,
+            DisconnectReason::Replaced | DisconnectReason::ByServer => {}
         }
-        is_there
+        self.sessions.end(slot, reason, false);
+        true
+    }
+
+    /// A session of another shard has followed its client to this address.
+    pub fn follow(&mut self, slot: u32, to: SocketAddr) {
+        if let Some((tag, from)) = self.sessions.slots.reseat(slot, to) {
+            self.sessions.events.push_back((tag, Event::Moved { slot, from, to }));
+        }
     }
 
     /// Everything that is asked of a request on any carrier, the cheap checks first.
@@ -92,26 +101,26 @@ impl Server {
     ) -> Result<Examined, CloseReason> {
         let Request { version, protocol_id, expire_unix_s, nonce, private_token } = request;
         if version != VERSION || protocol_id != self.config.protocol_id {
-            self.counters.request_protocol += 1;
+            self.sessions.counters.request_protocol += 1;
             return Err(CloseReason::Protocol);
         }
-        let unix_s = self.clock.unix_s(now);
+        let unix_s = self.sessions.clock.unix_s(now);
         self.examine_expiry(unix_s, expire_unix_s)?;
         let tag = tag_of(private_token);
         self.may_open(now, from, &tag, proof)?;
         let opened = PrivateToken::open(private_token, &self.private_key, protocol_id, expire_unix_s, &nonce);
-        let token = opened.map_err(|error| count_unopened(&mut self.counters, error))?;
+        let token = opened.map_err(|error| count_unopened(&mut self.sessions.counters, error))?;
         if !token.server_addresses.iter().any(|a| self.config.public_addresses.contains(a)) {
-            self.counters.request_other_server += 1;
+            self.sessions.counters.request_other_server += 1;
             return Err(CloseReason::OtherServer);
         }
         self.used.forget_expired(unix_s, FORGET_STEPS);
         if token.block().is_some_and(|block| block.create_unix_s < self.started_unix_s) {
-            self.counters.request_before_start += 1;
+            self.sessions.counters.request_before_start += 1;
             return Err(CloseReason::BeforeStart);
         }
         if self.used.is_full() {
-            self.counters.used_tokens_over_limit += 1;
+            self.sessions.counters.used_tokens_over_limit += 1;
             return Err(CloseReason::Busy);
         }
         Ok(Examined { token, tag, expire_unix_s })
@@ -122,11 +131,11 @@ impl Server {
         let HandshakeLimits { token_lifetime_s, .. } = self.config.limits;
         let lifetime_s_max = if token_lifetime_s == 0 { TOKEN_LIFETIME_S_MAX } else { token_lifetime_s };
         if expire_unix_s <= unix_s || expire_unix_s - unix_s > lifetime_s_max.min(TOKEN_LIFETIME_S_MAX) {
-            self.counters.request_expired += 1;
+            self.sessions.counters.request_expired += 1;
             return Err(CloseReason::Expired);
         }
         if token_lifetime_s > 0 && expire_unix_s.saturating_sub(token_lifetime_s) < self.started_unix_s {
-            self.counters.request_before_start += 1;
+            self.sessions.counters.request_before_start += 1;
             return Err(CloseReason::BeforeStart);
         }
         Ok(())
@@ -141,7 +150,7 @@ impl Server {
         tag: &Tag,
         proof: AddressProof,
     ) -> Result<(), CloseReason> {
-        let counters = &mut self.counters;
+        let counters = &mut self.sessions.counters;
         let (counter, reason) = match self.used.standing(tag) {
             Standing::InUse(address) if address == from => {
                 (&mut counters.already_connected, CloseReason::Used)
@@ -172,7 +181,7 @@ impl Server {
     /// The token belongs to this address from now on; says whether that can be remembered.
     pub(super) fn bind(&mut self, tag: Tag, from: SocketAddr, expire_unix_s: u64) -> bool {
         let is_bound = self.used.enter(tag, from, expire_unix_s).is_ok();
-        self.counters.used_tokens_over_limit += u64::from(!is_bound);
+        self.sessions.counters.used_tokens_over_limit += u64::from(!is_bound);
         is_bound
     }
 }
@@ -204,7 +213,7 @@ mod tests {
     use super::*;
     use crate::connection::limits::{HANDSHAKES_PER_TOKEN_MAX, REQUESTS_BURST_S, USER_DATA_LEN};
     use crate::connection::token::tests::{PRIVATE_KEY, mint, params};
-    use crate::connection::{ConnectToken, Event, Extensions, KEY_LEN, ServerConfig, TokenParams};
+    use crate::connection::{ConnectToken, Extensions, KEY_LEN, ServerConfig, TokenParams};
 
     const SERVER: &str = "127.0.0.1:40000";
 

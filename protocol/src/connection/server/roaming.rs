@@ -11,8 +11,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::Event;
+use super::sessions::{Answer, Sessions};
 use super::slots::Session;
-use super::{Answer, Event, Server};
 use crate::connection::crypto::{Cipher, Key};
 use crate::connection::extension::{ConnectionIdBytes, Extensions, aes_key, connection_id};
 use crate::connection::limits::{
@@ -115,7 +116,7 @@ impl Session {
     }
 }
 
-impl Server {
+impl Sessions {
     /// Asks a new address of a session whether its client is there. `asked_len` bytes came from it.
     pub(super) fn challenge_path(&mut self, now: Instant, slot: u32, from: SocketAddr, asked_len: usize) {
         // Who sends so little sends more soon.
@@ -142,7 +143,7 @@ impl Server {
         extended.path = Some(Path { address: from, token, until: now + PATH_CHALLENGE_TIME_MAX });
         let Some(sequence) = session.sequence.take() else { return };
         let mut bytes = [0; ANSWER_LEN_MAX];
-        let protocol_id = self.config.protocol_id;
+        let protocol_id = self.protocol_id;
         let length = seal(Kind::PathChallenge, sequence, &session.send, protocol_id, &[&token], &mut bytes);
         debug_assert_eq!(length, PATH_CHALLENGE_LEN);
         self.counters.paths_challenged += 1;
@@ -163,9 +164,8 @@ impl Server {
         if let Some(extended) = self.slots.get_mut(slot).and_then(|s| s.extended.as_mut()) {
             extended.path = None;
         }
-        self.used.rebind(&tag, from);
         self.counters.moved += 1;
-        self.events.push_back(Event::Moved { slot, from: before, to: from });
+        self.events.push_back((tag, Event::Moved { slot, from: before, to: from }));
     }
 }
 

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 
 use ahash::{AHashMap, RandomState};
 
+use super::Shard;
 use super::roaming::Extended;
 use crate::connection::crypto::{Cipher, Tag};
 use crate::connection::extension::ConnectionIdBytes;
@@ -49,7 +50,7 @@ impl Session {
         self.timeout.map_or(Instant::from_us(u64::MAX), |timeout| self.received_at + timeout)
     }
 
-    fn connection_id(&self) -> Option<ConnectionIdBytes> {
+    pub fn connection_id(&self) -> Option<ConnectionIdBytes> {
         self.extended.as_ref()?.connection_id
     }
 
@@ -59,13 +60,22 @@ impl Session {
     }
 }
 
-/// A client whom another carrier serves. Its slot, its client id and its token are taken; nothing that
-/// comes here is ever its.
+/// A client whom another carrier or shard serves. Its slot, its client id and its token are taken.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Guest {
     pub client_id: u64,
     /// The token that it came with.
     pub tag: Tag,
+    /// Where its session is; `None`: with another carrier, and nothing that comes here is ever its.
+    pub seat: Option<Seat>,
+}
+
+/// How the session of another shard is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seat {
+    pub shard: Shard,
+    pub address: SocketAddr,
+    pub connection_id: Option<ConnectionIdBytes>,
 }
 
 /// Who has a slot.
@@ -88,6 +98,20 @@ impl Occupant {
             Occupant::Guest(guest) => guest.tag,
         }
     }
+
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Occupant::Session(session) => Some(session.address),
+            Occupant::Guest(guest) => Some(guest.seat?.address),
+        }
+    }
+
+    fn connection_id(&self) -> Option<ConnectionIdBytes> {
+        match self {
+            Occupant::Session(session) => session.connection_id(),
+            Occupant::Guest(guest) => guest.seat?.connection_id,
+        }
+    }
 }
 
 /// The sessions.
@@ -95,7 +119,9 @@ pub(super) struct Slots {
     occupants: Vec<Option<Occupant>>,
     /// Not later than [`Session::due_at`], often earlier: what is sent or received is not noted here.
     due: Vec<Instant>,
-    free: BinaryHeap<Reverse<u32>>,
+    /// `None` where another shard says who has which slot.
+    free: Option<BinaryHeap<Reverse<u32>>>,
+    count: usize,
     by_address: AHashMap<SocketAddr, u32>,
     by_client: AHashMap<u64, u32>,
     by_connection_id: AHashMap<ConnectionIdBytes, u32>,
@@ -103,11 +129,18 @@ pub(super) struct Slots {
 }
 
 impl Slots {
+    /// Slots that are given away here.
     pub fn new(sessions_max: u32, hasher: RandomState) -> Self {
+        Slots { free: Some(BinaryHeap::new()), ..Slots::told(sessions_max, hasher) }
+    }
+
+    /// Slots that are given away by another shard: [`Slots::put`].
+    pub fn told(sessions_max: u32, hasher: RandomState) -> Self {
         Slots {
             occupants: Vec::new(),
             due: Vec::new(),
-            free: BinaryHeap::new(),
+            free: None,
+            count: 0,
             by_address: AHashMap::with_hasher(hasher.clone()),
             by_client: AHashMap::with_hasher(hasher.clone()),
             by_connection_id: AHashMap::with_hasher(hasher),
@@ -117,7 +150,7 @@ impl Slots {
 
     /// Sessions.
     pub fn count(&self) -> usize {
-        self.occupants.len() - self.free.len()
+        self.count
     }
 
     /// Whether every slot is taken.
@@ -167,35 +200,58 @@ impl Slots {
         self.by_client.get(&client_id).copied()
     }
 
+    /// The slot's session, if another shard has it.
+    pub fn seat(&self, slot: u32) -> Option<&Seat> {
+        self.guest(slot)?.seat.as_ref()
+    }
+
     /// Gives a session a slot. The caller has made room and ended what had its address or client id.
-    pub fn insert(&mut self, session: Session) -> u32 {
+    pub fn insert(&mut self, session: Box<Session>) -> u32 {
+        debug_assert_eq!((self.of_address(session.address), self.of_client(session.client_id)), (None, None));
         let slot = self.take_slot();
-        let of_address = self.by_address.insert(session.address, slot);
-        let of_client = self.by_client.insert(session.client_id, slot);
-        // Should two have the same, which takes luck, the later one is known by its address alone.
-        if let Some(id) = session.connection_id() {
-            self.by_connection_id.entry(id).or_insert(slot);
-        }
-        debug_assert_eq!((of_address, of_client), (None, None));
-        self.due[slot as usize] = session.due_at();
-        self.occupants[slot as usize] = Some(Occupant::Session(Box::new(session)));
+        self.occupy(slot, Occupant::Session(session));
         slot
     }
 
     /// Gives a guest a slot. The caller has made room and ended what had its client id.
     pub fn insert_guest(&mut self, guest: Guest) -> u32 {
+        debug_assert_eq!(self.of_client(guest.client_id), None);
         let slot = self.take_slot();
-        let of_client = self.by_client.insert(guest.client_id, slot);
-        debug_assert_eq!(of_client, None);
-        // Its timers are its carrier's.
-        self.due[slot as usize] = Instant::from_us(u64::MAX);
-        self.occupants[slot as usize] = Some(Occupant::Guest(guest));
+        self.occupy(slot, Occupant::Guest(guest));
         slot
+    }
+
+    /// Puts a session where another shard's slots say that it belongs. Who has its address here has moved there, and
+    /// is known by its connection id from now on.
+    pub fn put(&mut self, slot: u32, session: Box<Session>) {
+        debug_assert!(!self.is_taken(slot) && self.free.is_none());
+        let extent = self.occupants.len().max(slot as usize + 1);
+        self.occupants.resize_with(extent, || None);
+        self.due.resize(extent, Instant::from_us(u64::MAX));
+        self.occupy(slot, Occupant::Session(session));
+    }
+
+    fn occupy(&mut self, slot: u32, occupant: Occupant) {
+        self.by_client.insert(occupant.client_id(), slot);
+        if let Some(address) = occupant.address() {
+            self.by_address.insert(address, slot);
+        }
+        // Should two have the same, which takes luck, the later one is known by its address alone.
+        if let Some(id) = occupant.connection_id() {
+            self.by_connection_id.entry(id).or_insert(slot);
+        }
+        // A guest's timers are those of who serves it.
+        self.due[slot as usize] = match &occupant {
+            Occupant::Session(session) => session.due_at(),
+            Occupant::Guest(_) => Instant::from_us(u64::MAX),
+        };
+        self.occupants[slot as usize] = Some(occupant);
+        self.count += 1;
     }
 
     fn take_slot(&mut self) -> u32 {
         debug_assert!(!self.is_full());
-        self.free.pop().map_or_else(
+        self.free.as_mut().and_then(BinaryHeap::pop).map_or_else(
             || {
                 self.occupants.push(None);
                 self.due.push(Instant::ZERO);
@@ -209,34 +265,61 @@ impl Slots {
     pub fn remove(&mut self, slot: u32) -> Option<Occupant> {
         let occupant = self.occupants.get_mut(slot as usize)?.take()?;
         self.due[slot as usize] = Instant::from_us(u64::MAX);
-        if let Occupant::Session(session) = &occupant {
-            // Another session may have been found at the address since.
-            if self.of_address(session.address) == Some(slot) {
-                self.by_address.remove(&session.address);
-            }
-            if let Some(id) = session.connection_id().filter(|id| self.of_connection_id(id) == Some(slot)) {
-                self.by_connection_id.remove(&id);
-            }
+        self.count -= 1;
+        // Another session may have been found there since.
+        if let Some(address) = occupant.address().filter(|address| self.of_address(*address) == Some(slot)) {
+            self.by_address.remove(&address);
         }
-        self.by_client.remove(&occupant.client_id());
-        self.free.push(Reverse(slot));
+        if let Some(id) = occupant.connection_id().filter(|id| self.of_connection_id(id) == Some(slot)) {
+            self.by_connection_id.remove(&id);
+        }
+        if self.of_client(occupant.client_id()) == Some(slot) {
+            self.by_client.remove(&occupant.client_id());
+        }
+        if let Some(free) = &mut self.free {
+            free.push(Reverse(slot));
+        }
         Some(occupant)
     }
 
     /// Moves a session to another address; says whether it could. An address of a session that is known by
     /// nothing else stays that one's.
     pub fn move_to(&mut self, slot: u32, address: SocketAddr) -> bool {
-        let other = self.of_address(address).filter(|other| *other != slot);
-        if other.and_then(|o| self.get(o)).is_some_and(|other| other.connection_id().is_none()) {
+        if self.is_of_nameless(address, slot) {
             return false;
         }
         let Some(session) = self.get_mut(slot) else { return false };
         let before = std::mem::replace(&mut session.address, address);
+        self.refile(slot, before, address);
+        true
+    }
+
+    /// Notes that the session of another shard is at another address, which that shard has seen to; says whose it is and
+    /// where it was.
+    pub fn reseat(&mut self, slot: u32, address: SocketAddr) -> Option<(Tag, SocketAddr)> {
+        let is_of_nameless = self.is_of_nameless(address, slot);
+        let Some(Occupant::Guest(guest)) = self.occupants.get_mut(slot as usize)? else { return None };
+        let before = std::mem::replace(&mut guest.seat.as_mut()?.address, address);
+        let tag = guest.tag;
+        // Two shards may have one address each for its own; here it stays with who is known by nothing else.
+        if !is_of_nameless {
+            self.refile(slot, before, address);
+        }
+        Some((tag, before))
+    }
+
+    /// Whether an address is that of another session which is known by nothing else.
+    fn is_of_nameless(&self, address: SocketAddr, slot: u32) -> bool {
+        let other = self.of_address(address).filter(|other| *other != slot);
+        let occupant = other.and_then(|other| self.occupants[other as usize].as_ref());
+        occupant.is_some_and(|other| other.connection_id().is_none())
+    }
+
+    fn refile(&mut self, slot: u32, before: SocketAddr, address: SocketAddr) {
         if self.of_address(before) == Some(slot) {
             self.by_address.remove(&before);
         }
         self.by_address.insert(address, slot);
-        true
     }
 
     /// The first slot at or behind `from` that may need attention.
@@ -267,8 +350,8 @@ mod tests {
     use crate::connection::limits::KEEP_ALIVE;
     use crate::connection::sequence::WallClock;
 
-    fn session(client_id: u64, port: u16, now: Instant) -> Session {
-        Session {
+    fn session(client_id: u64, port: u16, now: Instant) -> Box<Session> {
+        Box::new(Session {
             address: SocketAddr::from(([10, 0, 0, 1], port)),
             client_id,
             tag: [0; 16],
@@ -283,7 +366,7 @@ mod tests {
             sent_at: now,
             is_confirmed: false,
             keep_alive_waits: false,
-        }
+        })
     }
 
     fn slots(sessions_max: u32) -> Slots {
@@ -319,10 +402,10 @@ mod tests {
     }
 
     /// A session that has a connection id, made of `key`.
-    fn roaming(client_id: u64, port: u16, key: u8) -> Session {
+    fn roaming(client_id: u64, port: u16, key: u8) -> Box<Session> {
         let key = Key([key; 32]);
         let extended = Extended::new(Extensions::ALL, None, &key, &key);
-        Session { extended, ..session(client_id, port, Instant::ZERO) }
+        Box::new(Session { extended, ..*session(client_id, port, Instant::ZERO) })
     }
 
     #[test]
@@ -366,7 +449,7 @@ mod tests {
     #[test]
     fn a_guest_has_a_slot_and_a_client_id_and_is_never_found_as_a_session() {
         let mut slots = slots(2);
-        let guest = slots.insert_guest(Guest { client_id: 42, tag: [9; 16] });
+        let guest = slots.insert_guest(Guest { client_id: 42, tag: [9; 16], seat: None });
         let session = slots.insert(session(7, 1, Instant::ZERO));
         assert!(slots.is_full());
         assert_eq!((slots.of_client(42), slots.guest(guest).map(|g| g.client_id)), (Some(guest), Some(42)));

@@ -95,6 +95,7 @@ fn who_is_in_already_or_was_uses_up_no_ones_rate() {
     }
     client.disconnect();
     exchange(&mut server, &mut client, address(1), at(2));
+    assert_eq!(events(&mut server).len(), 2);
     for _ in 0..5_000 {
         server.handle(at(3), address(1), &mut request_of(42, 1));
     }

@@ -35,7 +35,7 @@ fn join(server: &mut Server, token: &ConnectToken, from: SocketAddr) -> Client {
 fn hears(server: &mut Server, now: Instant, from: SocketAddr, mut datagram: Vec<u8>) -> Option<Vec<u8>> {
     match server.handle(now, from, &mut datagram) {
         Received::Payload { bytes, .. } => Some(bytes.to_vec()),
-        Received::Nothing => None,
+        Received::Nothing | Received::Elsewhere(_) => None,
     }
 }
 

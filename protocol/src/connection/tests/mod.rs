@@ -7,6 +7,7 @@ mod fuzz;
 mod handshake;
 mod hostile;
 mod session;
+mod shards;
 mod vectors;
 
 pub(crate) use vectors::VECTORS;
@@ -35,8 +36,8 @@ fn server(clients_max: u32) -> Server {
     server_with(clients_max, HandshakeLimits::default())
 }
 
-fn server_with(clients_max: u32, limits: HandshakeLimits) -> Server {
-    let config = ServerConfig {
+fn config(clients_max: u32, limits: HandshakeLimits) -> ServerConfig {
+    ServerConfig {
         protocol_id: 7,
         private_key: PRIVATE_KEY,
         public_addresses: vec!["[::1]:1".parse().unwrap(), server_address()],
@@ -45,8 +46,11 @@ fn server_with(clients_max: u32, limits: HandshakeLimits) -> Server {
         challenge_key: [5; KEY_LEN],
         hash_seed: [6; KEY_LEN],
         limits,
-    };
-    Server::new(config, at(0))
+    }
+}
+
+fn server_with(clients_max: u32, limits: HandshakeLimits) -> Server {
+    Server::new(config(clients_max, limits), at(0))
 }
 
 fn client_at(now: Instant, client_id: u64, serial: u32) -> Client {

@@ -51,6 +51,9 @@ pub trait Controller {
     /// Bytes a second that packets are paced at.
     fn rate_bytes_s(&self) -> u64;
 
+    /// Whether it is known what the line carries. It is not of a line that nothing was ever held back for, whatever the rate.
+    fn knows_line(&self) -> bool;
+
     /// Bytes that may be in flight.
     fn window_bytes(&self) -> u64;
 
@@ -138,6 +141,10 @@ impl Controller for Control {
 
     fn rate_bytes_s(&self) -> u64 {
         each!(self, c => c.rate_bytes_s())
+    }
+
+    fn knows_line(&self) -> bool {
+        each!(self, c => c.knows_line())
     }
 
     fn window_bytes(&self) -> u64 {

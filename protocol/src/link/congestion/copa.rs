@@ -341,6 +341,10 @@ impl Controller for Copa {
         rate.clamp(self.rate_min, self.rate_max)
     }
 
+    fn knows_line(&self) -> bool {
+        self.path.capacity().is_some()
+    }
+
     fn window_bytes(&self) -> u64 {
         self.window
     }

@@ -8,13 +8,19 @@
 
 use crate::time::{Duration, Instant};
 
-/// A packet's own memory of the delivery when it left.
+/// A packet's own memory of the delivery when it left. There is one for each packet that is in flight, so times are kept
+/// as how long before it left they were; an hour is more than any of them can be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PacketState {
     delivered: u64,
-    delivered_at: Instant,
-    first_sent_at: Instant,
+    delivered_before_us: u32,
+    first_sent_before_us: u32,
     app_limited: bool,
+}
+
+/// How long before `at` this was.
+fn before_us(at: Instant, this: Instant) -> u32 {
+    u32::try_from(at.since(this).as_us()).unwrap_or(u32::MAX)
 }
 
 /// One measurement.
@@ -62,8 +68,8 @@ impl DeliveryRate {
         }
         PacketState {
             delivered: self.delivered,
-            delivered_at: self.delivered_at,
-            first_sent_at: self.first_sent_at,
+            delivered_before_us: before_us(at, self.delivered_at),
+            first_sent_before_us: before_us(at, self.first_sent_at),
             app_limited: self.app_limited_until.is_some_and(|until| self.delivered <= until),
         }
     }
@@ -95,8 +101,9 @@ impl DeliveryRate {
     /// The sample of what was acknowledged since the last one. Shorter than `interval_min` there is none.
     pub fn sample(&mut self, interval_min: Duration) -> Option<DeliverySample> {
         let (packet, sent_at) = self.newest.take()?;
-        let sending = sent_at.since(packet.first_sent_at);
-        let delivering = self.delivered_at.since(packet.delivered_at);
+        let sending = Duration::from_us(packet.first_sent_before_us.into());
+        let delivered_at = Instant::from_us(sent_at.as_us() - u64::from(packet.delivered_before_us));
+        let delivering = self.delivered_at.since(delivered_at);
         self.first_sent_at = sent_at;
         let interval_us = sending.max(delivering).as_us();
         if interval_us == 0 || interval_us < interval_min.as_us() {

@@ -41,6 +41,10 @@ impl Controller for FixedRate {
         self.rate_bytes_s
     }
 
+    fn knows_line(&self) -> bool {
+        true // it was told
+    }
+
     fn window_bytes(&self) -> u64 {
         let us = (self.loop_time + WINDOW_SLACK).as_us();
         let bytes = (u128::from(self.rate_bytes_s) * u128::from(us) / 1_000_000) as u64;

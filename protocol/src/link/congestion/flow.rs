@@ -13,6 +13,9 @@ const SILENCE_PROBE_TIMEOUTS: u64 = 2;
 /// With twice so much loss, of a thousand, a silence has to last twice as long, with thrice as much thrice.
 const SILENCE_LOSS_PERMILLE: u64 = 50;
 
+/// What a line that has never held anything back is taken to carry: 20 Mbit/s.
+const ORDINARY_LINE_BYTES_S: u64 = 2_500_000;
+
 /// What is known of a flow, to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowStats {
@@ -109,6 +112,14 @@ impl Flow {
     /// When a packet leaves that is decided on now.
     pub fn departure(&self, now: Instant) -> Instant {
         self.pacer.departure(now)
+    }
+
+    /// How long the line takes for what has left and so many bytes more: at the rate of the flow, or that of an ordinary line
+    /// while nothing was learnt of this one. That is no rate to send at for long, but a few packets may go by it.
+    pub fn time_for(&self, now: Instant, bytes: u64) -> Duration {
+        let rate = self.controller.rate_bytes_s();
+        let rate = if self.controller.knows_line() { rate } else { rate.max(ORDINARY_LINE_BYTES_S) };
+        self.pacer.time_for(now, bytes, rate)
     }
 
     /// The owner has more to send until then than the budget allows.

@@ -60,6 +60,11 @@ impl Pacer {
         now + Duration::from_us(bursts * PACER_BURST_MAX.as_us())
     }
 
+    /// How long it takes at this rate until so many bytes have left behind what left already.
+    pub fn time_for(&self, now: Instant, bytes: u64, rate_bytes_s: u64) -> Duration {
+        self.next_at.since(now) + Duration::from_us(bytes.saturating_mul(1_000_000) / rate_bytes_s.max(1))
+    }
+
     /// A packet of `bytes` leaves at `at`.
     pub fn on_sent(&mut self, at: Instant, bytes: u64, rate_bytes_s: u64) {
         let us = bytes.saturating_mul(1_000_000) / rate_bytes_s.max(1);
@@ -122,5 +127,17 @@ mod tests {
         assert_eq!(pacer.budget_bytes(Instant::ZERO, Instant::ZERO + TICK, 32_000), 0);
         let later = Instant::ZERO + DEBT_MAX;
         assert!(pacer.budget_bytes(later, later + TICK, 32_000) > 0);
+    }
+
+    #[test]
+    fn what_has_left_and_is_not_through_comes_first() {
+        let mut pacer = Pacer::new(Instant::ZERO);
+        assert_eq!(pacer.time_for(Instant::ZERO, 1_200, 1_200_000), Duration::from_ms(1));
+        pacer.on_sent(Instant::ZERO, 6_000, 1_200_000);
+        assert_eq!(
+            pacer.time_for(Instant::ZERO + Duration::from_ms(2), 1_200, 1_200_000),
+            Duration::from_ms(4)
+        );
+        assert_eq!(pacer.time_for(Instant::ZERO + TICK, 0, 1_200_000), Duration::ZERO);
     }
 }
