@@ -1,6 +1,6 @@
 //! How long ticks take, tick by tick: what a mean hides.
 //!
-//! cargo bench --bench crowd -- walking | looking | idle | growth | storm | chunks | lateness | steps
+//! cargo bench --bench crowd -- walking | looking | idle | growth | storm | chunks | lateness | steps | replayed
 //!
 //! The whole tick as the server runs it, with profiler, book and recorder, on a thread of its own, as it has in the
 //! server. Its clients live on another thread and in virtual time, each on a line of 50 ms round trip; they run while
@@ -72,13 +72,14 @@ impl Server {
     fn new(spawn_radius_chunks: u32, does: Does) -> Server {
         let config = Config { spawn_radius_chunks, ..Config::default() };
         let world = Arc::new(BspWorld::new(config.world_seed));
-        Server::around(Stage::new(config.rules(0), world, 1), does)
+        let mut stage = Stage::new(config.rules(0), world, 1);
+        stage.make_beside();
+        Server::around(stage, does)
     }
 
     fn around(mut stage: Stage, does: Does) -> Server {
         let config = Config::default();
         stage.set_line(Profile { delay_us: DELAY_US, ..Profile::default() });
-        stage.make_beside();
         let clock = Monotonic::start();
         let live: Arc<Live> = Arc::default();
         let (recorder, _) = Recorder::new(clock, config.tick_rate_hz, None, None, None, Arc::clone(&live));
@@ -90,17 +91,21 @@ impl Server {
     /// With so many clients whose rings are whole.
     fn full(clients: usize, spawn_radius_chunks: u32, does: Does) -> Server {
         let mut server = Server::new(spawn_radius_chunks, Does::Idle);
-        while server.stage.puppets.len() < clients {
-            let missing = clients - server.stage.puppets.len();
-            (0..missing.min(JOINS_PER_TICK)).for_each(|_| _ = server.stage.join());
-            server.step();
-        }
-        (0..WARM_UP_TICKS).for_each(|_| server.step());
-        let whole = server.stage.puppets.iter().filter(|p| p.position.is_some()).count();
-        assert_eq!(whole, clients, "all are in the world");
+        server.fill(clients, Server::step);
         server.does = does;
         server.took.clear();
         server
+    }
+
+    fn fill(&mut self, clients: usize, step: fn(&mut Server)) {
+        while self.stage.puppets.len() < clients {
+            let missing = clients - self.stage.puppets.len();
+            (0..missing.min(JOINS_PER_TICK)).for_each(|_| _ = self.stage.join());
+            step(self);
+        }
+        (0..WARM_UP_TICKS).for_each(|_| step(self));
+        let whole = self.stage.puppets.iter().filter(|p| p.position.is_some()).count();
+        assert_eq!(whole, clients, "all are in the world");
     }
 
     /// What the clients do before the tick, and the workers.
@@ -160,6 +165,13 @@ impl Server {
         self.before();
         self.tick();
         self.after();
+    }
+
+    /// A step whose outcome depends on no clock.
+    fn step_unhurried(&mut self) {
+        self.before();
+        self.stage.run(&|| 0);
+        self.stage.after();
     }
 
     fn others_each(&self) -> f64 {
@@ -226,12 +238,12 @@ fn sorted(server: &Server, what: impl Fn(&Took) -> u64) -> Vec<u64> {
 
 /// Prints the distribution and gives the median of the CPU time in microseconds.
 fn tell(what: &str, server: &Server) -> f64 {
+    tell_of(what, server, server.others_each())
+}
+
+fn tell_of(what: &str, server: &Server, others_each: f64) -> f64 {
     let clients = server.stage.tick.clients();
-    println!(
-        "{what}: {clients} clients among {:.1} others each, {} ticks",
-        server.others_each(),
-        server.took.len()
-    );
+    println!("{what}: {clients} clients among {others_each:.1} others each, {} ticks", server.took.len());
     let all = [("clock", sorted(server, |t| t.wall_ns)), ("CPU", sorted(server, |t| t.cpu_ns))];
     for (which, all) in &all {
         let [p50, p99, p999, most] = [500, 990, 999, 1_000].map(|permille| percentile(all, permille));
@@ -316,7 +328,8 @@ fn chunks() {
     const CLIENTS: usize = 500;
     let config = Config { spawn_radius_chunks: 2, ..Config::default() };
     let plain = Arc::new(Plain::new(0));
-    let stage = Stage::with_chunk_bytes(config.rules(0), plain, 1, 32 << 10);
+    let mut stage = Stage::with_chunk_bytes(config.rules(0), plain, 1, 32 << 10);
+    stage.make_beside();
     let mut server = Server::around(stage, Does::Idle);
     (0..CLIENTS).for_each(|_| _ = server.stage.join());
     let mut busy = ([0; 3], 0);
@@ -378,6 +391,42 @@ fn lateness() {
     }
 }
 
+/// A crowd that looks, played to other servers from the tape of what its clients sent: nothing but the tick is at work,
+/// and nobody's memory but its own passes through the caches. The same comes of it on any number of threads.
+fn replayed(clients: usize, spawn_radius_chunks: u32) {
+    const TICKS: usize = 400;
+    let server = |tick_threads| {
+        let config = Config { spawn_radius_chunks, tick_threads, ..Config::default() };
+        let world = Arc::new(BspWorld::new(config.world_seed));
+        Server::around(Stage::new(config.rules(0), world, 1), Does::Idle)
+    };
+    let mut live = server(1);
+    live.stage.record();
+    live.fill(clients, Server::step_unhurried);
+    live.does = Does::Look;
+    (0..TICKS).for_each(|_| live.step_unhurried());
+    let (tape, counters, others) = (live.stage.recorded(), *live.stage.tick.counters(), live.others_each());
+    drop(live);
+    for threads in [1, 2] {
+        let replay = || {
+            let mut server = server(threads as u32);
+            for tick in 0..tape.ticks() {
+                server.stage.replay(&tape, tick);
+                if tick + TICKS < tape.ticks() {
+                    server.stage.run(&|| 0);
+                } else {
+                    server.tick();
+                }
+                server.stage.discard();
+            }
+            assert_eq!(*server.stage.tick.counters(), counters, "the same came of it");
+            tell_of(&format!("replayed, threads of the tick: {threads}"), &server, others);
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(replay);
+    }
+}
+
 /// For callgrind (`--toggle-collect='*Tick*::run*'`): a few ticks in one thread.
 fn steps() {
     let mut server = Server::full(300, 6, Does::Walk);
@@ -389,7 +438,7 @@ fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let is_asked = |name: &str| asked.iter().any(|arg| arg == name);
     if asked.is_empty() {
-        println!("which? walking | looking | idle | growth | storm | chunks | lateness | steps");
+        println!("which? walking | looking | idle | growth | storm | chunks | lateness | steps | replayed");
     }
     if is_asked("walking") {
         one("walking", 1_000, 12, Does::Walk, 2_000);
@@ -412,6 +461,10 @@ fn main() {
     }
     if is_asked("lateness") {
         lateness();
+    }
+    if is_asked("replayed") {
+        replayed(500, 8);
+        replayed(5_000, 27);
     }
     if is_asked("steps") {
         steps();

@@ -14,6 +14,8 @@
 //! How long before its tick an input came is its lead. The client is told the least lead of the last second and
 //! steers its clock by that; so the buffer is as deep as the line's jitter asks for.
 
+use std::mem::offset_of;
+
 use ninefold_protocol::frame::{Inputs, PlayerInput};
 use ninefold_protocol::time::{Duration, Instant};
 
@@ -32,9 +34,8 @@ const FLOOD_MAX: u32 = 120;
 
 /// The inputs of one client.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct InputBuffer {
-    /// By number, modulo its length; only those from `next` to `newest` mean anything.
-    waiting: [Option<PlayerInput>; INPUTS_WAITING_MAX as usize],
     /// The next one to be taken; 0 until the first came.
     next: u32,
     /// All up to this one are due in the coming tick.
@@ -47,7 +48,12 @@ pub struct InputBuffer {
     flood: u32,
     /// The next frame begins anew with its newest input.
     restarts: bool,
+    /// By number, modulo its length; only those from `next` to `newest` mean anything.
+    waiting: [Option<PlayerInput>; INPUTS_WAITING_MAX as usize],
 }
+
+/// Bytes at its beginning that are looked at in every tick.
+pub const INPUTS_HEAD_BYTES: usize = offset_of!(InputBuffer, waiting);
 
 /// What came of a frame of inputs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

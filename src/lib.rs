@@ -25,6 +25,7 @@ pub mod rules;
 pub mod sending;
 pub mod server;
 pub mod session;
+pub mod sight;
 pub mod snapshots;
 pub mod summary;
 pub mod telemetry;

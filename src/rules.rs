@@ -35,6 +35,8 @@ pub struct Rules {
     pub take_in_chunks_per_tick: usize,
     /// Time for taking in finished chunks per tick.
     pub take_in_time_per_tick: Duration,
+    /// Threads that share the clients of a phase out, the tick's own among them.
+    pub tick_threads: usize,
 }
 
 /// Packets that one client may send in a tick; more are dropped and counted.

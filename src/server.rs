@@ -1,7 +1,8 @@
 //! The outermost layer: sockets, clocks, threads, secrets.
 //!
 //! ```text
-//!   ninefold-tick   owns the simulation, wakes at each deadline
+//!   ninefold-tick   owns the simulation, wakes at each deadline; where tick_threads says so it waits for
+//!                   ninefold-tick-*, which do so together
 //!   ninefold-udp    owns its socket, the sessions' keys, and who is there; ninefold-udp-1 and so on, where
 //!                   udp_threads says so, own sockets of the same port and the keys of a share of the sessions
 //!   ninefold-quic   owns its socket and the QUIC connections, where QUIC is on
@@ -201,9 +202,12 @@ impl Server {
         };
         let metrics = bound_metrics.map(|bound| bound.serve(clock, Arc::clone(&live))).transpose()?;
         let stopped = Arc::clone(&stop);
-        let tick = std::thread::Builder::new()
-            .name("ninefold-tick".into())
-            .spawn(move || world.run(clock, &stopped))?;
+        let tick_pool = tick_pool(config.tick_threads as usize)?;
+        let tick =
+            std::thread::Builder::new().name("ninefold-tick".into()).spawn(move || match tick_pool {
+                Some(pool) => pool.install(|| world.run(clock, &stopped)),
+                None => world.run(clock, &stopped),
+            })?;
         Ok(Server { address, live, clock, stop, commands, tick, udp, quic, recorder, traces, metrics })
     }
 
@@ -283,6 +287,17 @@ struct TickThread {
     recorder: Recorder,
     live: Arc<Live>,
     book: Bookkeeper,
+}
+
+/// The threads that share out what a tick does, where there is more than one; the tick itself is run by one of them, so
+/// that handing work to the others costs no detour.
+fn tick_pool(threads: usize) -> io::Result<Option<rayon::ThreadPool>> {
+    if threads <= 1 {
+        return Ok(None);
+    }
+    let named = |at| format!("ninefold-tick-{at}");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(named).build();
+    pool.map(Some).map_err(io::Error::other)
 }
 
 impl TickThread {

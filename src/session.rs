@@ -1,5 +1,6 @@
 //! The clients: one dense slot each, the same slot that the carrier uses.
 
+use std::mem::offset_of;
 use std::num::NonZeroU32;
 
 use hecs::Entity;
@@ -8,29 +9,51 @@ use ninefold_protocol::link::Link;
 use ninefold_protocol::time::{Duration, Instant};
 use ninefold_world::{ChunkCoord, Mover, Position};
 
+use prefetch_index::prefetch_index;
+
 use crate::carrier::ConnectionId;
 use crate::happened::Events;
-use crate::inputs::InputBuffer;
+use crate::inputs::{INPUTS_HEAD_BYTES, InputBuffer};
 use crate::rules::Rules;
 use crate::sending::Token;
+use crate::sight::Sight;
 use crate::snapshots::SentSnapshots;
 use crate::telemetry::{ClientCost, Counters};
-use crate::view::View;
+use crate::view::{VIEW_HEAD_BYTES, View};
 
 /// One client.
+///
+/// The order of the fields is that of memory: what every phase looks at comes first, what few do comes last, so that a
+/// phase can have the lines that it needs fetched while it is busy with another client ([`Session::fetch`]).
 #[derive(Debug)]
+#[repr(C)]
 pub struct Session {
+    start: [CacheLine; 0],
     // who
     /// Its session at the carrier.
     pub connection: ConnectionId,
-    /// Chunk fragments that its carrier wants in a tick at most.
-    pub carrier_room: usize,
-    /// So long after the tick its packets leave.
-    pub leaves_late_by: Duration,
-    /// What its token calls it.
-    pub client_id: u64,
+    /// Ticks for which snapshots are still repeated after the last change in its ring.
+    pub repeats_left: u32,
     /// How far it has come.
     pub stage: Stage,
+    /// What its token calls it.
+    pub client_id: u64,
+    // the player
+    /// What the game made for it.
+    pub entity: Option<Entity>,
+    /// Where it is and how it falls, as its entity's body has it after the inputs of this tick.
+    pub mover: Mover,
+    /// Where it is heading: the wish of its last step.
+    pub heading: (f64, f64),
+    /// Ticks since an input was there to be taken.
+    pub silent_ticks: u32,
+    // what it is told of
+    /// Snapshots that it was sent.
+    pub snapshots: SentSnapshots,
+    /// What happened around it.
+    pub events: Events,
+    /// Its inputs that wait for their tick.
+    pub inputs: InputBuffer,
     // the conversation
     /// The link.
     pub link: Link<Receipt>,
@@ -38,32 +61,37 @@ pub struct Session {
     pub packets_this_tick: u32,
     /// Requests for chunks taken this tick.
     pub requests_this_tick: u32,
-    // the player
-    /// Its inputs that wait for their tick.
-    pub inputs: InputBuffer,
-    /// Ticks since an input was there to be taken.
-    pub silent_ticks: u32,
-    /// What the game made for it.
-    pub entity: Option<Entity>,
-    /// Where it is and how it falls, as its entity's body has it after the inputs of this tick.
-    pub mover: Mover,
-    /// Where it is heading: the wish of its last step.
-    pub heading: (f64, f64),
+    /// Chunk fragments that its carrier wants in a tick at most.
+    pub carrier_room: usize,
+    /// So long after the tick its packets leave.
+    pub leaves_late_by: Duration,
     // the world around it
     /// What it has of the world.
     pub view: View,
     /// Chunks that it said it would offer and has not yet, and until when they are waited for.
     pub offers_awaited: (u16, Instant),
-    // what it is told of
-    /// Snapshots that it was sent.
-    pub snapshots: SentSnapshots,
-    /// Ticks for which snapshots are still repeated after the last change in its ring.
-    pub repeats_left: u32,
-    /// What happened around it.
-    pub events: Events,
+    /// What it saw when it last looked round; `None` until that is asked for.
+    pub sight: Option<Box<Sight>>,
     // what it costs
     /// Time and bytes.
     pub cost: ClientCost,
+}
+
+/// What comes into the cache at once.
+type CacheLine = [u8; CACHE_LINE_BYTES];
+const CACHE_LINE_BYTES: usize = 64;
+
+/// What a phase is going to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// The player and the chunk in which it stands.
+    Place,
+    /// The player and its inputs.
+    Player,
+    /// The player, what it is told of, and the chunk in which it stands.
+    Snapshot,
+    /// Whatever a packet of it may change.
+    All,
 }
 
 /// What a packet carried, to know what its acknowledgement means.
@@ -115,6 +143,7 @@ impl Session {
     /// A client that has just connected.
     pub fn new(now: Instant, connection: ConnectionId, client_id: u64, rules: &Rules) -> Self {
         Session {
+            start: [],
             connection,
             carrier_room: usize::MAX,
             leaves_late_by: Duration::ZERO,
@@ -133,6 +162,7 @@ impl Session {
             snapshots: SentSnapshots::default(),
             repeats_left: 0,
             events: Events::default(),
+            sight: None,
             cost: ClientCost::default(),
         }
     }
@@ -157,78 +187,205 @@ impl Session {
         awaited > 0 && now < until
     }
 
+    /// Bytes of memory, without those of its link and its snapshots, which tell themselves.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Session>()
+            + self.view.memory_bytes()
+            + self.sight.as_ref().map_or(0, |_| size_of::<Sight>())
+    }
+
+    /// Has what a phase needs of it fetched from memory, without waiting for it. Soon is too late: it is for the clients
+    /// that come after the next.
+    pub fn fetch(&self, needs: Needs) {
+        const INPUTS: usize = offset_of!(Session, inputs);
+        const VIEW: usize = offset_of!(Session, view);
+        let view = VIEW..VIEW + VIEW_HEAD_BYTES;
+        let bytes = match needs {
+            Needs::Place => [0..offset_of!(Session, snapshots), view],
+            Needs::Player => [0..offset_of!(Session, link), 0..0],
+            Needs::Snapshot => [0..INPUTS + INPUTS_HEAD_BYTES, view],
+            Needs::All => [0..view.end, 0..0],
+        };
+        for bytes in bytes {
+            for line in bytes.start / CACHE_LINE_BYTES..bytes.end.div_ceil(CACHE_LINE_BYTES) {
+                prefetch_index(self.start.as_slice(), line);
+            }
+        }
+    }
+
     /// Whether it is in the world.
     pub fn is_playing(&self) -> bool {
         self.stage == Stage::Playing
     }
 }
 
-/// All clients by slot.
+/// All clients: found by slot, kept in the order of the places where they stand.
+///
+/// A phase takes one after the other, and neighbours need the same of the world: the same cells, entities and trees.
+/// Side by side they find it in the cache, and so do the threads that share them out.
 #[derive(Debug, Default)]
 pub struct Sessions {
-    slots: Vec<Option<Box<Session>>>,
-    count: usize,
+    seats: Vec<Seat>,
+    /// By slot: which seat.
+    seat_of: Vec<Option<u32>>,
+    /// Whether anybody has come or changed places since all were lined up.
+    have_moved: bool,
+}
+
+/// A client in the order of places.
+#[derive(Debug)]
+pub struct Seat {
+    /// Where it stood when all were last lined up.
+    place: u64,
+    /// As the session has it, so that it need not be looked at.
+    connection: ConnectionId,
+    /// Who.
+    pub session: Box<Session>,
 }
 
 impl Sessions {
     /// Clients.
     pub fn len(&self) -> usize {
-        self.count
+        self.seats.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.seats.is_empty()
     }
 
     /// Slots, used or not.
     pub fn slots(&self) -> usize {
-        self.slots.len()
+        self.seat_of.len()
     }
 
     /// Takes a client in; one that was left in its slot comes back.
     pub fn insert(&mut self, session: Session) -> Option<Session> {
-        let slot = session.connection.slot as usize;
-        if self.slots.len() <= slot {
-            self.slots.resize_with(slot + 1, || None);
+        let slot = session.connection.slot;
+        let old = self.take_out(slot as usize);
+        if self.seat_of.len() <= slot as usize {
+            self.seat_of.resize(slot as usize + 1, None);
         }
-        self.count += 1;
-        let old = self.slots[slot].replace(Box::new(session));
-        self.count -= usize::from(old.is_some());
-        old.map(|session| *session)
+        self.seat_of[slot as usize] = Some(self.seats.len() as u32);
+        let connection = session.connection;
+        self.have_moved = true;
+        self.seats.push(Seat { place: 0, connection, session: Box::new(session) });
+        old
     }
 
     /// Takes a client out.
     pub fn remove(&mut self, connection: ConnectionId) -> Option<Session> {
         self.get_mut(connection)?;
-        self.count -= 1;
-        self.slots[connection.slot as usize].take().map(|session| *session)
+        self.take_out(connection.slot as usize)
+    }
+
+    fn take_out(&mut self, slot: usize) -> Option<Session> {
+        let at = self.seat_of.get_mut(slot)?.take()?;
+        let seat = self.seats.swap_remove(at as usize);
+        if let Some(moved) = self.seats.get(at as usize) {
+            self.seat_of[moved.connection.slot as usize] = Some(at);
+        }
+        Some(*seat.session)
     }
 
     /// The client of this very session.
     pub fn get_mut(&mut self, connection: ConnectionId) -> Option<&mut Session> {
-        self.slots.get_mut(connection.slot as usize)?.as_deref_mut().filter(|s| s.connection == connection)
+        self.in_slot(connection.slot as usize).filter(|s| s.connection == connection)
+    }
+
+    /// Whether this very session is there.
+    pub fn is_there(&self, connection: ConnectionId) -> bool {
+        let at = self.seat_of.get(connection.slot as usize).copied().flatten();
+        at.is_some_and(|at| self.seats[at as usize].connection == connection)
     }
 
     /// The client in a slot.
     pub fn in_slot(&mut self, slot: usize) -> Option<&mut Session> {
-        self.slots.get_mut(slot)?.as_deref_mut()
+        let at = (*self.seat_of.get(slot)?)?;
+        Some(&mut self.seats[at as usize].session)
     }
 
     /// The client in a slot, to look at.
     pub fn look(&self, slot: usize) -> Option<&Session> {
-        self.slots.get(slot)?.as_deref()
+        let at = (*self.seat_of.get(slot)?)?;
+        Some(&self.seats[at as usize].session)
     }
 
     /// All clients, in the order of their slots.
     pub fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.slots.iter().flatten().map(|s| s.as_ref())
+        self.seat_of.iter().flatten().map(|at| &*self.seats[*at as usize].session)
     }
 
-    /// All clients, in the order of their slots.
+    /// All clients, neighbours side by side.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
-        self.slots.iter_mut().flatten().map(|s| s.as_mut())
+        self.seats.iter_mut().map(|seat| &mut *seat.session)
     }
+
+    /// Calls `each` for all clients, neighbours side by side, while what it needs of those to come is fetched.
+    pub fn for_each(&mut self, needs: Needs, each: impl FnMut(&mut Session)) {
+        for_each(&mut self.seats, needs, each);
+    }
+
+    /// The same, to be shared out.
+    pub fn seats_mut(&mut self) -> &mut [Seat] {
+        &mut self.seats
+    }
+
+    /// Somebody stands in another chunk than before.
+    pub fn note_moved(&mut self) {
+        self.have_moved = true;
+    }
+
+    /// Brings neighbours together again, if anybody has moved. Not every tick: it looks at all, and players are slow.
+    pub fn line_up(&mut self) {
+        if !std::mem::take(&mut self.have_moved) {
+            return;
+        }
+        for seat in &mut self.seats {
+            seat.place = seat.session.view.active().map_or(0, place);
+        }
+        self.seats.sort_unstable_by_key(|seat| (seat.place, seat.connection.slot));
+        for (at, seat) in self.seats.iter().enumerate() {
+            self.seat_of[seat.connection.slot as usize] = Some(at as u32);
+        }
+    }
+}
+
+/// So many clients ahead memory is asked for: what a phase does for so many takes about as long as memory does.
+const FETCHED_AHEAD: usize = 3;
+
+/// The same as [`Sessions::for_each`] for a run of them.
+pub fn for_each(seats: &mut [Seat], needs: Needs, mut each: impl FnMut(&mut Session)) {
+    for seat in seats.iter().take(FETCHED_AHEAD) {
+        seat.session.fetch(needs);
+    }
+    for at in 0..seats.len() {
+        if let Some(coming) = seats.get(at + FETCHED_AHEAD) {
+            coming.session.fetch(needs);
+        }
+        if needs == Needs::Snapshot {
+            // What a pointer leads to is asked for once the pointer is here.
+            if let Some(coming) = seats.get(at + FETCHED_AHEAD - 1) {
+                coming.session.snapshots.fetch();
+            }
+            if let Some(coming) = seats.get(at + 1) {
+                coming.session.snapshots.fetch_told();
+            }
+        }
+        each(&mut seats[at].session);
+    }
+}
+
+/// Chunks in the order of a Z curve: what is near in the world is near in it, most of the time.
+fn place(chunk: ChunkCoord) -> u64 {
+    let spread = |axis: i32| {
+        let halves = [(16, 0x0000_ffff_0000_ffff), (8, 0x00ff_00ff_00ff_00ff), (4, 0x0f0f_0f0f_0f0f_0f0f)];
+        let pairs = [(2, 0x3333_3333_3333_3333), (1, 0x5555_5555_5555_5555)];
+        // From the least to the greatest: negative ones come first.
+        let from_least = u64::from(axis.wrapping_sub(i32::MIN) as u32);
+        halves.into_iter().chain(pairs).fold(from_least, |bits, (by, mask)| (bits | bits << by) & mask)
+    };
+    spread(chunk.cx) | spread(chunk.cz) << 1
 }
 
 #[cfg(test)]
@@ -262,6 +419,35 @@ mod tests {
         sessions.insert(session(0, 1));
         assert_eq!(sessions.insert(session(0, 2)).unwrap().connection.generation, 1);
         assert_eq!(sessions.len(), 1);
+    }
+
+    #[test]
+    fn neighbours_are_side_by_side_and_still_found_by_their_slots() {
+        let mut sessions = Sessions::default();
+        let places = [(-1, -1), (700, 3), (0, 0), (-1, 0), (701, 3), (-700, -9), (0, -1)];
+        for (slot, (cx, cz)) in places.into_iter().enumerate() {
+            let mut session = session(slot as u32, 1);
+            session.view.enter(ninefold_world::Topology::Plane, ChunkCoord { cx, cz });
+            sessions.insert(session);
+        }
+        sessions.line_up();
+        let order: Vec<_> = sessions.iter_mut().map(|s| s.connection.slot).collect();
+        assert_eq!(order, [5, 0, 6, 3, 2, 1, 4]);
+        assert!(sessions.remove(id(6, 1)).is_some() && sessions.look(6).is_none());
+        let slots: Vec<_> = sessions.iter().map(|s| s.connection.slot).collect();
+        assert_eq!(slots, [0, 1, 2, 3, 4, 5]);
+        assert!(slots.iter().all(|slot| sessions.in_slot(*slot as usize).unwrap().connection.slot == *slot));
+    }
+
+    #[test]
+    fn the_curve_keeps_every_chunk_apart() {
+        let ends = [i32::MIN, -1, 0, 1, i32::MAX];
+        let mut places: Vec<_> =
+            ends.iter().flat_map(|cx| ends.map(|cz| place(ChunkCoord { cx: *cx, cz }))).collect();
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(places.len(), 25);
+        assert_eq!([places[0], places[24]], [0, u64::MAX]);
     }
 
     #[test]

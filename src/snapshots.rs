@@ -4,9 +4,8 @@
 //! acknowledged one on all are kept, for at most [`BASELINE_TICKS_MAX`] ticks; after that the client is told
 //! everything anew.
 
-use std::collections::VecDeque;
-
 use ninefold_protocol::snapshot::{BASELINE_TICKS_MAX, OwnState};
+use prefetch_index::prefetch_index;
 
 /// What a client knows of an entity: its index, and how many ticks before the snapshot the state is that it has. Four
 /// bytes, since in a crowd everybody is told of everybody.
@@ -52,8 +51,9 @@ pub struct Sent {
 /// The snapshots of one client.
 #[derive(Debug, Default)]
 pub struct SentSnapshots {
-    /// The oldest first; at most one for each tick that counts.
-    sent: VecDeque<Sent>,
+    /// The oldest first; at most one for each tick that counts. What is over leaves from the front and the others move up:
+    /// they are few, and so stay in the same lines of memory instead of wandering through as many as there ever were.
+    sent: Vec<Sent>,
     /// The tick of the newest one that was acknowledged, kept or not; 0 before the first.
     acked: u64,
 }
@@ -83,32 +83,44 @@ impl SentSnapshots {
     /// Forgets those that are too old to lead from, and those before the newest acknowledged one.
     pub fn trim(&mut self, now: u64, lists: &mut Lists) {
         let is_over = |sent: &Sent| sent.tick < self.acked || now - sent.tick > u64::from(BASELINE_TICKS_MAX);
-        while let Some(over) = self.sent.pop_front_if(|sent| is_over(sent)) {
-            lists.give_back(over.told);
-        }
+        let over = self.sent.iter().take_while(|sent| is_over(sent)).count();
+        self.sent.drain(..over).for_each(|over| lists.give_back(over.told));
     }
 
     /// The newest one that the client has acknowledged, if it is not too old to lead from. After
     /// [`SentSnapshots::trim`].
     pub fn baseline(&self) -> Option<&Sent> {
-        self.sent.front().filter(|sent| sent.tick == self.acked)
+        self.sent.first().filter(|sent| sent.tick == self.acked)
     }
 
     /// The newest one that was sent.
     pub fn newest(&self) -> Option<&Sent> {
-        self.sent.back()
+        self.sent.last()
     }
 
     /// One more was sent.
     pub fn push(&mut self, tick: u64, own: OwnState, open_doors: [u32; 9], told: Vec<Told>) {
-        debug_assert!(self.sent.back().is_none_or(|sent| sent.tick < tick), "one a tick");
-        self.sent.push_back(Sent { tick, own, open_doors, told });
+        debug_assert!(self.sent.last().is_none_or(|sent| sent.tick < tick), "one a tick");
+        self.sent.push(Sent { tick, own, open_doors, told });
     }
 
     /// The client has the snapshot of this tick, which it was sent.
     pub fn on_acked(&mut self, tick: u64) {
         // What is older than the newest says nothing new.
         self.acked = self.acked.max(tick);
+    }
+
+    /// Has those that are kept fetched from memory, see [`crate::session::Session::fetch`].
+    pub fn fetch(&self) {
+        (0..=self.sent.len()).for_each(|at| prefetch_index(&self.sent, at));
+    }
+
+    /// The same of what was told with the one that the next leads from.
+    pub fn fetch_told(&self) {
+        const TOLD_PER_LINE: usize = 64 / size_of::<Told>();
+        if let Some(sent) = self.sent.iter().find(|sent| sent.tick == self.acked) {
+            (0..sent.told.len()).step_by(TOLD_PER_LINE).for_each(|at| prefetch_index(&sent.told, at));
+        }
     }
 
     /// How many are kept.

@@ -11,16 +11,20 @@ use ninefold_world::{ChunkCoord, OpenDoors};
 use crate::carrier::TickEnd;
 use crate::chunk::{ChunkService, Workshop};
 use crate::game::{Game, Living};
-use crate::phase::{self, Composer, Plan};
+use crate::phase::{self, Plan, Post, Scribes};
 use crate::recorder::{EVENTS_PER_TICK_MAX, Event, Notes};
 use crate::replicas::Replicas;
 use crate::rules::Rules;
 use crate::session::{Session, Sessions, Stage};
-use crate::telemetry::{ClientRow, Counters, Phase, SlotBytes, TickTimes, TurnClock, make_room, survey};
+use crate::telemetry::{
+    ClientRow, ClockNs, Counters, Phase, SlotBytes, TickTimes, TurnClock, make_room, survey,
+};
 use crate::tracy::Zone;
 
 /// Every so many ticks the replicas' cells give back what they no longer need.
 const SWEEP_TICKS: u64 = 600;
+/// Every so many ticks clients are brought into the order of their places: few cross a border in so short a time.
+const LINE_UP_TICKS: u64 = 64;
 
 /// The simulation of one world.
 #[derive(Debug)]
@@ -40,7 +44,8 @@ pub struct Tick<W: Workshop> {
     // for one tick, kept for their memory
     departed: Vec<Session>,
     plan: Plan,
-    composer: Composer,
+    post: Post,
+    scribes: Scribes,
     notes: Notes,
     is_profiled: bool,
     /// By slot.
@@ -63,7 +68,8 @@ impl<W: Workshop> Tick<W> {
             sessions: Sessions::default(),
             departed: Vec::new(),
             plan: Plan::default(),
-            composer: Composer::default(),
+            post: Post::default(),
+            scribes: Scribes::default(),
             notes: Notes::new(EVENTS_PER_TICK_MAX),
             is_profiled: true,
             bytes: Vec::new(),
@@ -72,9 +78,9 @@ impl<W: Workshop> Tick<W> {
     }
 
     /// Runs one tick. `clock_ns` counts nanoseconds from any origin.
-    pub fn run(&mut self, now: Instant, carrier: &mut TickEnd, clock_ns: &dyn Fn() -> u64) -> TickTimes {
+    pub fn run(&mut self, now: Instant, carrier: &mut TickEnd, clock_ns: &ClockNs<'_>) -> TickTimes {
         let Tick { rules, chunks, living, replicas, counters, sessions, departed, plan, .. } = self;
-        let Tick { composer, notes, .. } = self;
+        let Tick { post, scribes, notes, .. } = self;
         self.number += 1;
         self.now = now;
         let tick = self.number;
@@ -87,17 +93,21 @@ impl<W: Workshop> Tick<W> {
         plan.clear();
         notes.clear();
 
-        phase::ingress((now, tick), rules, turns, &mut carrier.arrivals, sessions, departed, counters, notes);
+        let arrivals = &mut carrier.arrivals;
+        phase::ingress((now, tick), (rules, turns), arrivals, sessions, post, departed, counters, notes);
         // Those whose time to leave came in the last tick's egress, too.
         departed.iter().for_each(|session| notes.push(Event::Left { client_id: session.client_id }));
         lap.end(Phase::Ingress);
         phase::simulate(tick, rules, turns, sessions, chunks, living, replicas, counters);
         lap.end(Phase::Simulate);
+        if tick.is_multiple_of(LINE_UP_TICKS) {
+            sessions.line_up();
+        }
         phase::interest(now, (tick, rules), sessions, departed, chunks, living, replicas, counters);
         lap.end(Phase::Interest);
         phase::generate(now, tick, rules, clock_ns, sessions, chunks, living, counters);
         lap.end(Phase::Generate);
-        phase::replicate((tick, turns), rules, sessions, living, replicas, composer, plan, counters);
+        phase::replicate((tick, turns), rules, sessions, living, replicas, scribes, plan, counters);
         lap.end(Phase::Replicate);
         let mut rooms = carrier.departures.rooms(PACKET_BYTES_MAX, sessions.len());
         phase::stream(now, tick, rules, turns, &mut rooms, sessions, plan, counters);
@@ -168,7 +178,7 @@ impl<W: Workshop> Tick<W> {
 
     /// Bytes of memory of the entities, and of what is kept to tell clients of them.
     pub fn entities_memory_bytes(&self) -> (usize, usize) {
-        (self.living.memory_bytes(), self.replicas.memory_bytes() + self.composer.memory_bytes())
+        (self.living.memory_bytes(), self.replicas.memory_bytes() + self.scribes.memory_bytes())
     }
 
     /// The chunks.
@@ -208,14 +218,14 @@ impl<W: Workshop> Tick<W> {
 
 /// Times the phases.
 struct Lap<'c> {
-    clock_ns: &'c dyn Fn() -> u64,
+    clock_ns: &'c ClockNs<'c>,
     began_ns: u64,
     times: TickTimes,
     zone: Zone,
 }
 
 impl<'c> Lap<'c> {
-    fn start(clock_ns: &'c dyn Fn() -> u64) -> Self {
+    fn start(clock_ns: &'c ClockNs<'c>) -> Self {
         let zone = Zone::of(Phase::ALL[0]);
         Lap { clock_ns, began_ns: clock_ns(), times: TickTimes::default(), zone }
     }

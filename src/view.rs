@@ -5,6 +5,7 @@
 //! known never claims a chunk that the client has lost; where a claim is in doubt it is dropped, which
 //! costs a sending and never a hole.
 
+use std::mem::offset_of;
 use std::sync::Arc;
 
 use ahash::AHashMap;
@@ -46,20 +47,24 @@ pub enum RingState {
 
 /// One client's view.
 #[derive(Debug)]
+#[repr(C)]
 pub struct View {
-    active: ChunkCoord,
-    ring: SmallVec<[RingChunk; RING_CHUNKS]>,
+    active: Option<ChunkCoord>,
     missing: usize,
+    sendings: Vec<Sending>,
     known: AHashMap<ChunkCoord, u32>,
     known_max: usize,
-    sendings: Vec<Sending>,
     next_sending: u32,
     /// Whether it takes recipes instead of compiled trees.
     takes_recipes: bool,
     /// Chunks that it says it has from an earlier session, by the low half of their
     /// content hash.
     offered: AHashMap<ChunkCoord, u64>,
+    ring: SmallVec<[RingChunk; RING_CHUNKS]>,
 }
+
+/// Bytes at its beginning that are looked at in every tick.
+pub const VIEW_HEAD_BYTES: usize = offset_of!(View, known);
 
 /// What a change of the active chunk did to the ring.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -99,7 +104,7 @@ impl View {
     /// A view without a ring; [`View::enter`] gives it one. At most `known_max` chunks are known.
     pub fn new(known_max: usize) -> Self {
         View {
-            active: ChunkCoord { cx: 0, cz: 0 },
+            active: None,
             ring: SmallVec::new(),
             missing: 0,
             known: AHashMap::new(),
@@ -118,7 +123,7 @@ impl View {
 
     /// The chunk that the client stands in; `None` before the first [`View::enter`].
     pub fn active(&self) -> Option<ChunkCoord> {
-        (!self.ring.is_empty()).then_some(self.active)
+        self.active
     }
 
     /// The ring, the active chunk first.
@@ -168,7 +173,7 @@ impl View {
     pub fn enter(&mut self, topology: Topology, active: ChunkCoord) -> RingChange {
         let mut old = std::mem::take(&mut self.ring);
         let mut change = RingChange::default();
-        self.active = active;
+        self.active = Some(active);
         self.missing = 0;
         for coord in topology.ring(active) {
             let kept = old.iter().position(|r| r.coord == coord).map(|at| old.swap_remove(at));

@@ -115,7 +115,7 @@ fn what_the_profiler_says_a_client_takes_is_what_it_takes() {
     let told = |stage: &Stage| {
         let clients = stage.tick.sessions().map(|session| {
             let link = session.link.memory_bytes() + session.snapshots.memory_bytes();
-            size_of_val(session) + session.view.memory_bytes() + link
+            session.memory_bytes() + link
         });
         let (entities, replicas) = stage.tick.entities_memory_bytes();
         (clients.sum::<usize>() + entities + replicas) as u64

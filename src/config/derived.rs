@@ -73,6 +73,7 @@ impl Config {
             known_chunks_max: self.client_cache_chunks_max as usize,
             take_in_chunks_per_tick: self.take_in_chunks_per_tick as usize,
             take_in_time_per_tick: Duration::from_us(self.take_in_us_per_tick.into()),
+            tick_threads: self.tick_threads as usize,
         }
     }
 

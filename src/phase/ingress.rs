@@ -1,5 +1,7 @@
 //! What arrived becomes session state and inputs.
 //!
+//! They are sorted by client first, so that each is looked at once, its timers with it, and by any thread.
+//!
 //! Work: the arrivals that waited when the tick began, at most [`PACKETS_PER_TICK_MAX`] packets of one
 //! client, and each client's timers once.
 
@@ -12,20 +14,70 @@ use ninefold_protocol::link::{LinkError, Outcome};
 use ninefold_protocol::time::Instant;
 use ninefold_world::{ChunkCoord, spawn_chunk};
 
+use super::mail::{Letter, Mail};
+use super::share::{share_out, threads_for};
 use crate::carrier::{Arrival, Arrivals, ConnectionId};
 use crate::recorder::{Event, Notes};
 use crate::rules::{CHUNK_REQUESTS_PER_TICK_MAX, LEAVE_AFTER, OFFERS_WAIT, PACKETS_PER_TICK_MAX, Rules};
-use crate::session::{Session, Sessions, Stage};
+use crate::session::{Needs, Seat, Session, Sessions, Stage, for_each};
 use crate::telemetry::{Counters, TurnClock};
 use crate::view::{Acked, Requested};
 
 /// Takes what arrived. Clients that went are moved to `departed` for the later phases to forget.
 pub fn ingress(
     (now, tick): (Instant, u64),
-    rules: &Rules,
-    turns: TurnClock<'_>,
+    (rules, turns): (&Rules, TurnClock<'_>),
     arrivals: &mut Arrivals,
     sessions: &mut Sessions,
+    post: &mut Post,
+    departed: &mut Vec<Session>,
+    counters: &mut Counters,
+    notes: &mut Notes,
+) {
+    let Post { mail, counts } = post;
+    let now = Now { now, tick, rules, turns };
+    mail.clear();
+    sort(&now, arrivals, sessions, mail, departed, counters, notes);
+    let threads = threads_for(sessions.len(), rules.tick_threads);
+    counts.resize(counts.len().max(threads), Counters::default());
+    let mail = &*mail;
+    share_out(sessions.seats_mut(), &mut counts[..threads], &|seats: &mut [Seat], counters| {
+        for_each(seats, Needs::All, |session| {
+            let began = turns.start(session.connection.slot as usize);
+            read(&now, session, mail, counters);
+            session.packets_this_tick = 0;
+            session.requests_this_tick = 0;
+            session.link.handle_timeout(now.now);
+            settle(tick, session, counters);
+            turns.stop(began, &mut session.cost);
+        });
+    });
+    counts.iter_mut().for_each(|counted| counters.take_over(counted));
+}
+
+/// What ingress keeps for its memory.
+#[derive(Debug, Default)]
+pub struct Post {
+    mail: Mail,
+    /// What each thread counts.
+    counts: Vec<Counters>,
+}
+
+/// The tick, to all who read.
+struct Now<'t> {
+    now: Instant,
+    tick: u64,
+    rules: &'t Rules,
+    turns: TurnClock<'t>,
+}
+
+/// Puts what arrived into order: by client, so that each is looked at once. Who comes does so at once, and who goes has
+/// said what came before.
+fn sort(
+    now: &Now<'_>,
+    arrivals: &mut Arrivals,
+    sessions: &mut Sessions,
+    mail: &mut Mail,
     departed: &mut Vec<Session>,
     counters: &mut Counters,
     notes: &mut Notes,
@@ -33,82 +85,78 @@ pub fn ingress(
     let mut buffer = [0; PACKET_BYTES_MAX];
     let mut stock = arrivals.take_stock();
     while let Some((arrival, packet)) = arrivals.pop(&mut stock, &mut buffer) {
-        match arrival {
+        let (connection, letter) = match arrival {
             Arrival::Connected { connection, client_id } => {
                 counters.clients_connected += 1;
                 notes.push(Event::Joined { client_id });
-                turns.begin(connection.slot as usize);
-                let session = Session::new(now, connection, client_id, rules);
-                departed.extend(sessions.insert(session));
+                read_first(now, connection, sessions, mail, counters);
+                now.turns.begin(connection.slot as usize);
+                departed.extend(sessions.insert(Session::new(now.now, connection, client_id, now.rules)));
+                continue;
+            }
+            Arrival::Disconnected(connection) => {
+                if sessions.is_there(connection) {
+                    read_first(now, connection, sessions, mail, counters);
+                }
+                match sessions.remove(connection) {
+                    Some(session) => {
+                        counters.clients_disconnected += 1;
+                        departed.push(session);
+                    }
+                    None => counters.arrivals_stale += 1,
+                }
+                continue;
             }
             Arrival::Packet { connection, at } => {
-                let came = Came { connection, at, packet };
-                let slot = connection.slot as usize;
-                let began = turns.start(slot);
-                packet_arrived((now, tick), rules, turns, came, sessions, counters);
-                if let Some(session) = sessions.in_slot(slot) {
-                    turns.stop(began, &mut session.cost);
-                }
+                counters.packets_in += 1;
+                counters.packet_bytes_in += packet.len() as u64;
+                (connection, Letter::Packet { at, bytes: mail.keep(packet) })
             }
-            Arrival::Room { connection, packets } => match sessions.get_mut(connection) {
-                Some(session) => session.carrier_room = packets as usize,
-                None => counters.arrivals_stale += 1,
-            },
-            Arrival::Late { connection, by } => match sessions.get_mut(connection) {
-                Some(session) => session.leaves_late_by = by,
-                None => counters.arrivals_stale += 1,
-            },
-            Arrival::Moved(connection) => match sessions.get_mut(connection) {
-                Some(session) => session.link.path_changed(now),
-                None => counters.arrivals_stale += 1,
-            },
-            Arrival::Disconnected(connection) => match sessions.remove(connection) {
-                Some(session) => {
-                    counters.clients_disconnected += 1;
-                    departed.push(session);
-                }
-                None => counters.arrivals_stale += 1,
-            },
+            Arrival::Room { connection, packets } => (connection, Letter::Room(packets)),
+            Arrival::Late { connection, by } => (connection, Letter::Late(by)),
+            Arrival::Moved(connection) => (connection, Letter::Moved),
+        };
+        match sessions.is_there(connection) {
+            true => mail.push(connection.slot, letter),
+            false => counters.arrivals_stale += 1,
         }
     }
-    for session in sessions.iter_mut() {
-        session.packets_this_tick = 0;
-        session.requests_this_tick = 0;
-        let began = turns.start(session.connection.slot as usize);
-        session.link.handle_timeout(now);
-        settle(tick, session, counters);
-        turns.stop(began, &mut session.cost);
+}
+
+/// Reads what waits for a slot before somebody else has it.
+fn read_first(
+    now: &Now<'_>,
+    connection: ConnectionId,
+    sessions: &mut Sessions,
+    mail: &mut Mail,
+    counters: &mut Counters,
+) {
+    if let Some(session) = sessions.in_slot(connection.slot as usize) {
+        read(now, session, mail, counters);
+    }
+    mail.forget(connection.slot);
+}
+
+/// Gives a client what came for it, in the order in which it came.
+fn read(now: &Now<'_>, session: &mut Session, mail: &Mail, counters: &mut Counters) {
+    for letter in mail.of(session.connection.slot) {
+        match letter {
+            Letter::Packet { at, bytes } => packet_arrived(now, session, *at, mail.bytes(bytes), counters),
+            Letter::Room(packets) => session.carrier_room = *packets as usize,
+            Letter::Late(by) => session.leaves_late_by = *by,
+            Letter::Moved => session.link.path_changed(now.now),
+        }
     }
 }
 
-/// A packet that came since the last tick.
-struct Came<'p> {
-    connection: ConnectionId,
-    at: Instant,
-    packet: &'p [u8],
-}
-
-fn packet_arrived(
-    (now, tick): (Instant, u64),
-    rules: &Rules,
-    turns: TurnClock<'_>,
-    came: Came<'_>,
-    sessions: &mut Sessions,
-    counters: &mut Counters,
-) {
-    counters.packets_in += 1;
-    counters.packet_bytes_in += came.packet.len() as u64;
-    let Some(session) = sessions.get_mut(came.connection) else {
-        counters.arrivals_stale += 1;
-        return;
-    };
-    turns.arrived(came.connection.slot as usize, came.packet, &mut counters.frames.arrived);
+fn packet_arrived(now: &Now<'_>, session: &mut Session, at: Instant, packet: &[u8], counters: &mut Counters) {
+    now.turns.arrived(session.connection.slot as usize, packet, &mut counters.frames.arrived);
     session.packets_this_tick += 1;
     if session.packets_this_tick > PACKETS_PER_TICK_MAX {
         counters.packets_over_limit += 1;
         return;
     }
-    let frames = match session.link.handle_packet(came.at, came.packet) {
+    let frames = match session.link.handle_packet(at, packet) {
         Ok(frames) => frames,
         Err(LinkError::Duplicate(_)) => {
             counters.packets_duplicate += 1;
@@ -122,15 +170,15 @@ fn packet_arrived(
     for (kind, body) in frames {
         match kind {
             kind::INPUTS => match Inputs::parse(body) {
-                Ok(inputs) => take_inputs(now, came.at, rules, session, &inputs, counters),
+                Ok(inputs) => take_inputs(now.now, at, now.rules, session, &inputs, counters),
                 Err(_) => counters.frames_refused += 1,
             },
             _ => counters.frames_unknown += 1,
         }
     }
-    settle(tick, session, counters);
+    settle(now.tick, session, counters);
     while let Some(raw) = session.link.poll_message() {
-        take_message(now, tick, rules, session, &raw, counters);
+        take_message(now.now, now.tick, now.rules, session, &raw, counters);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::chunk::{ChunkService, Workshop};
 use crate::game::{Living, Setting};
 use crate::replicas::Replicas;
 use crate::rules::Rules;
-use crate::session::{Session, Sessions, Stage};
+use crate::session::{Needs, Session, Sessions, Stage};
 use crate::telemetry::Counters;
 
 /// Brings rings and replicas up to date, and forgets who departed.
@@ -37,12 +37,18 @@ pub fn interest<W: Workshop>(
             let _ = scene.entities.despawn(entity);
         }
     }
-    for session in sessions.iter_mut() {
+    let mut has_anybody_moved = false;
+    sessions.for_each(Needs::Place, |session| {
+        let before = session.view.active();
         match session.stage {
-            Stage::Spawning(coord) if session.view.active() != Some(coord) => enter(session, coord, chunks),
+            Stage::Spawning(coord) if before != Some(coord) => enter(session, coord, chunks),
             Stage::Playing => follow(now, session, chunks, counters),
             _ => {}
         }
+        has_anybody_moved |= session.view.active() != before;
+    });
+    if has_anybody_moved {
+        sessions.note_moved();
     }
     replicas.gather(tick, &mut living.entities);
 }

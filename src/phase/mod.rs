@@ -5,15 +5,17 @@ mod egress;
 mod generate;
 mod ingress;
 mod interest;
+mod mail;
 mod replicate;
+mod share;
 mod simulate;
 mod stream;
 
 pub use egress::egress;
 pub use generate::generate;
-pub use ingress::ingress;
+pub use ingress::{Post, ingress};
 pub use interest::interest;
-pub use replicate::{Composer, replicate};
+pub use replicate::{Scribes, replicate};
 pub use simulate::simulate;
 pub use stream::stream;
 
@@ -24,7 +26,7 @@ use crate::chunk::ParityBench;
 /// What the tick has decided to send, before it is written into packets. Reused from tick to tick.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// One entry for each client to which something may go, in the order of slots.
+    /// One entry for each client to which something may go, neighbours side by side.
     pub clients: Vec<Planned>,
     /// Bodies of snapshot frames.
     pub snapshots: Vec<u8>,

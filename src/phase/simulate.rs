@@ -9,7 +9,7 @@ use crate::chunk::{ChunkService, Workshop};
 use crate::game::{Body, Game, Living, Scene, Setting};
 use crate::replicas::Replicas;
 use crate::rules::{Rules, SILENCE_MAX};
-use crate::session::{Session, Sessions};
+use crate::session::{Needs, Session, Sessions};
 use crate::telemetry::Counters;
 use crate::telemetry::TurnClock;
 
@@ -26,11 +26,13 @@ pub fn simulate<W: Workshop>(
 ) {
     let silence_ticks = (SILENCE_MAX.as_us() / rules.period().as_us().max(1)) as u32;
     let (game, mut scene) = living.scene(Setting { tick, pace: rules.pace(), chunks, counters });
-    for session in sessions.iter_mut().filter(|s| s.is_playing()) {
-        let began = turns.start(session.connection.slot as usize);
-        play(session, silence_ticks, game, &mut scene);
-        turns.stop(began, &mut session.cost);
-    }
+    sessions.for_each(Needs::Player, |session| {
+        if session.is_playing() {
+            let began = turns.start(session.connection.slot as usize);
+            play(session, silence_ticks, game, &mut scene);
+            turns.stop(began, &mut session.cost);
+        }
+    });
     game.tick(&mut scene);
     scene.close_doors();
     // Those of players that came and went since the last tick are among them.

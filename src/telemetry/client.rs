@@ -3,7 +3,7 @@
 //! Reading the clock for every client in every phase would cost more than some of what it measures. So clients take turns:
 //! in each tick those of one slot in [`CLIENT_TURN_TICKS`] are timed and looked at, and in so many ticks all of them.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ninefold_protocol::limits::{FRAME_HEADER_BYTES, PACKET_HEADER_BYTES};
 
@@ -32,11 +32,16 @@ pub struct ClientCost {
 /// Bytes of the packets of the client in one slot.
 ///
 /// They are side by side and not with the sessions: those are large, and for each packet another cold line of memory
-/// would cost more than all else that the profiler does.
+/// would cost more than all else that the profiler does. One thread at a time has a client, so they are read and written
+/// and never added to in one step, which would be dear.
 #[derive(Debug, Default)]
 pub struct SlotBytes {
-    arrived: Cell<u64>,
-    sent: Cell<u64>,
+    arrived: AtomicU64,
+    sent: AtomicU64,
+}
+
+fn count(bytes: &AtomicU64, more: usize) {
+    bytes.store(bytes.load(Ordering::Relaxed) + more as u64, Ordering::Relaxed);
 }
 
 /// Slots that may come into use within one tick; of those beyond, the bytes of that first tick are nobody's.
@@ -49,10 +54,13 @@ pub fn make_room(bytes: &mut Vec<SlotBytes>, slots: usize) {
     }
 }
 
+/// Counts nanoseconds from any origin.
+pub type ClockNs<'c> = dyn Fn() -> u64 + Sync + 'c;
+
 /// Times the work for those clients whose turn it is.
 #[derive(Clone, Copy)]
 pub struct TurnClock<'c> {
-    clock_ns: &'c dyn Fn() -> u64,
+    clock_ns: &'c ClockNs<'c>,
     /// `None` where nobody is timed.
     turn: Option<u64>,
     bytes: &'c [SlotBytes],
@@ -77,20 +85,20 @@ impl std::fmt::Debug for TurnClock<'_> {
 
 impl<'c> TurnClock<'c> {
     /// The clock of a tick.
-    pub fn new(tick: u64, clock_ns: &'c dyn Fn() -> u64, bytes: &'c [SlotBytes]) -> Self {
+    pub fn new(tick: u64, clock_ns: &'c ClockNs<'c>, bytes: &'c [SlotBytes]) -> Self {
         TurnClock { clock_ns, turn: Some(tick % CLIENT_TURN_TICKS), bytes }
     }
 
     /// A clock that times nobody and counts nothing, to measure what that costs.
-    pub fn off(clock_ns: &'c dyn Fn() -> u64) -> Self {
+    pub fn off(clock_ns: &'c ClockNs<'c>) -> Self {
         TurnClock { clock_ns, turn: None, bytes: &[] }
     }
 
     /// Another client has this slot now.
     pub fn begin(&self, slot: usize) {
         if let Some(bytes) = self.bytes.get(slot) {
-            bytes.arrived.set(0);
-            bytes.sent.set(0);
+            bytes.arrived.store(0, Ordering::Relaxed);
+            bytes.sent.store(0, Ordering::Relaxed);
         }
     }
 
@@ -101,7 +109,7 @@ impl<'c> TurnClock<'c> {
         }
         frames.packet(packet);
         if let Some(bytes) = self.bytes.get(slot) {
-            bytes.arrived.set(bytes.arrived.get() + packet.len() as u64);
+            count(&bytes.arrived, packet.len());
         }
     }
 
@@ -125,7 +133,7 @@ impl<'c> TurnClock<'c> {
 
     fn count_sent(&self, slot: usize, packet_bytes: usize) {
         if let Some(bytes) = self.bytes.get(slot) {
-            bytes.sent.set(bytes.sent.get() + packet_bytes as u64);
+            count(&bytes.sent, packet_bytes);
         }
     }
 
@@ -153,7 +161,7 @@ impl Began {
 impl SlotBytes {
     /// Bytes from the client and to it.
     pub fn both(&self) -> (u64, u64) {
-        (self.arrived.get(), self.sent.get())
+        (self.arrived.load(Ordering::Relaxed), self.sent.load(Ordering::Relaxed))
     }
 }
 
@@ -246,15 +254,12 @@ impl ClientMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::Cell;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     #[test]
     fn each_slot_has_its_turn_once_and_is_timed_in_it() {
-        let time = Cell::new(0);
-        let clock_ns = || {
-            time.set(time.get() + 10);
-            time.get()
-        };
+        let time = AtomicU64::new(0);
+        let clock_ns = || time.fetch_add(10, Ordering::Relaxed) + 10;
         let mut costs = [ClientCost::default(); 100];
         let mut turns = [0; 100];
         for tick in 1_000..1_000 + CLIENT_TURN_TICKS {
@@ -269,7 +274,7 @@ mod tests {
             }
         }
         assert_eq!(turns, [1; 100]);
-        assert_eq!(time.get(), 2 * 10 * 100, "the clock is read for nobody else");
+        assert_eq!(time.into_inner(), 2 * 10 * 100, "the clock is read for nobody else");
     }
 
     #[test]

@@ -13,6 +13,13 @@ macro_rules! counters {
         }
 
         impl Counters {
+            /// Takes over what another thread has counted, and leaves nothing there.
+            pub fn take_over(&mut self, from: &mut Counters) {
+                let from = std::mem::take(from);
+                $(self.$name += from.$name;)*
+                self.frames.add(&from.frames);
+            }
+
             /// Every counter with its name, in the order in which they are told.
             pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)*].into_iter()
@@ -113,6 +120,17 @@ counters! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_thread_counted_counts_once() {
+        let mut all = Counters { crossings: 3, ..Counters::default() };
+        let mut part = Counters { crossings: 4, packets_in: 1, ..Counters::default() };
+        part.frames.arrived.packet(&[0; 4]);
+        all.take_over(&mut part);
+        all.take_over(&mut part);
+        assert_eq!((all.crossings, all.packets_in, all.frames.arrived.bytes()), (7, 1, 4));
+        assert_eq!(part, Counters::default());
+    }
 
     #[test]
     fn every_counter_has_its_name() {

@@ -25,6 +25,13 @@ pub struct FramesBothWays {
     pub sent: FrameCounts,
 }
 
+impl FramesBothWays {
+    pub(super) fn add(&mut self, more: &FramesBothWays) {
+        self.arrived.add(&more.arrived);
+        self.sent.add(&more.sent);
+    }
+}
+
 const fn place(kind: u8) -> usize {
     match kind {
         kind::ACK => 1,
@@ -61,6 +68,11 @@ impl FrameCounts {
         self.frames[HEADER] += 1;
         self.bytes[HEADER] += PACKET_HEADER_BYTES as u64;
         self.frame(kind::FRAGMENT, body_bytes);
+    }
+
+    fn add(&mut self, more: &FrameCounts) {
+        self.frames.iter_mut().zip(more.frames).for_each(|(sum, more)| *sum += more);
+        self.bytes.iter_mut().zip(more.bytes).for_each(|(sum, more)| *sum += more);
     }
 
     fn frame(&mut self, kind: u8, body_bytes: usize) {

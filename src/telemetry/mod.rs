@@ -20,7 +20,7 @@ mod tick;
 
 pub use book::{Book, Bookkeeper, Facts, RECENT_TICKS_MAX, TickSample};
 pub use client::{
-    Began, CLIENT_TURN_TICKS, ClientCost, ClientMemory, ClientRow, SlotBytes, TurnClock, make_room,
+    Began, CLIENT_TURN_TICKS, ClientCost, ClientMemory, ClientRow, ClockNs, SlotBytes, TurnClock, make_room,
 };
 pub use counters::Counters;
 pub use document::Asked;

@@ -42,7 +42,7 @@ fn row(session: &mut Session, bytes: (u64, u64)) -> ClientRow {
         missing_chunks: session.view.missing() as u32,
         sendings: session.view.sendings().len() as u32,
         memory: ClientMemory {
-            session: (size_of::<Session>() + session.view.memory_bytes()) as u32,
+            session: session.memory_bytes() as u32,
             link: session.link.memory_bytes() as u32,
             snapshots: session.snapshots.memory_bytes() as u32,
         },

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test and benchmark uses a part of it")]
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ninefold::carrier::{self, Arrival, Carrier, CarrierEnd, ConnectionId, Departure, TickEnd};
@@ -12,7 +13,7 @@ use ninefold::chunk::{ChunkLimits, ChunkService, Encoded, GivenUp, Inline, Job, 
 use ninefold::game::Game;
 use ninefold::game::explore::Explore;
 use ninefold::rules::Rules;
-use ninefold::telemetry::TickTimes;
+use ninefold::telemetry::{ClockNs, TickTimes};
 use ninefold::tick::Tick;
 use ninefold_client::protocol::chunk::{Outcome, Reassembly};
 use ninefold_client::protocol::frame::{
@@ -36,6 +37,41 @@ pub struct Came {
     pub bytes: u64,
     /// The chunk whose fragment is in it; without one it has positions or messages.
     pub fragment_of: Option<ChunkKey>,
+}
+
+/// What a tick took from its carriers, tick by tick: played to another tick it takes the place of the clients.
+#[derive(Default)]
+pub struct Tape {
+    arrivals: Vec<(Arrival, usize)>,
+    /// Of their packets, one behind the other.
+    bytes: Vec<u8>,
+    /// Where in both each tick ends.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Tape {
+    fn push(&mut self, arrival: Arrival, packet: &[u8]) {
+        self.arrivals.push((arrival, packet.len()));
+        self.bytes.extend_from_slice(packet);
+    }
+
+    fn end_tick(&mut self) {
+        self.ends.push((self.arrivals.len(), self.bytes.len()));
+    }
+
+    /// What arrived in a tick, counted from 0.
+    fn tick(&self, number: usize) -> impl Iterator<Item = (Arrival, &[u8])> {
+        let (first, mut from) = number.checked_sub(1).map_or((0, 0), |before| self.ends[before]);
+        self.arrivals[first..self.ends[number].0].iter().map(move |(arrival, bytes)| {
+            from += bytes;
+            (*arrival, &self.bytes[from - bytes..from])
+        })
+    }
+
+    /// Ticks.
+    pub fn ticks(&self) -> usize {
+        self.ends.len()
+    }
 }
 
 /// A packet on its way to a client.
@@ -143,6 +179,10 @@ pub struct Stage {
     carrier: CarrierEnd,
     /// The way to all clients, if they share one.
     shared: Option<Line<Parcel>>,
+    /// What arrives, if that is kept.
+    tape: Option<Tape>,
+    /// Of all that departs, in its order, if that is asked for.
+    pub departed: Option<DefaultHasher>,
     profile: Profile,
     seed: u64,
     period: Duration,
@@ -188,6 +228,8 @@ impl Stage {
             end,
             carrier,
             shared: None,
+            tape: None,
+            departed: None,
             profile: Profile::default(),
             seed,
             period,
@@ -232,7 +274,7 @@ impl Stage {
         (puppet.up, puppet.down) = (up, down);
         if is_told {
             let moved = Arrival::Moved(puppet.connection);
-            self.carrier.arrivals.push(moved, &[]).expect("the lane has room");
+            self.tell(moved, &[]);
         }
     }
 
@@ -257,8 +299,7 @@ impl Stage {
 
     fn puppet(&mut self, index: usize, generation: u32) -> Puppet {
         let connection = ConnectionId { slot: index as u32, generation, carrier: Carrier::Udp };
-        let arrival = Arrival::Connected { connection, client_id: index as u64 };
-        self.carrier.arrivals.push(arrival, &[]).expect("the lane has room");
+        self.tell(Arrival::Connected { connection, client_id: index as u64 }, &[]);
         let mut link = Link::new(self.now);
         let hello = Hello {
             version_min: PROTOCOL_VERSION,
@@ -297,8 +338,7 @@ impl Stage {
 
     /// Takes a client out as if it had said goodbye.
     pub fn leave(&mut self, index: usize) {
-        let arrival = Arrival::Disconnected(self.puppets[index].connection);
-        self.carrier.arrivals.push(arrival, &[]).expect("the lane has room");
+        self.tell(Arrival::Disconnected(self.puppets[index].connection), &[]);
     }
 
     /// Hands the tick one packet in a client's name.
@@ -307,8 +347,38 @@ impl Stage {
     }
 
     fn arrive(&mut self, index: usize, at: Instant, packet: &[u8]) {
-        let arrival = Arrival::Packet { connection: self.puppets[index].connection, at };
+        self.tell(Arrival::Packet { connection: self.puppets[index].connection, at }, packet);
+    }
+
+    fn tell(&mut self, arrival: Arrival, packet: &[u8]) {
         self.carrier.arrivals.push(arrival, packet).expect("the lane has room");
+        if let Some(tape) = &mut self.tape {
+            tape.push(arrival, packet);
+        }
+    }
+
+    /// From now on what arrives is kept.
+    pub fn record(&mut self) {
+        self.tape = Some(Tape::default());
+    }
+
+    /// What arrived since [`Stage::record`].
+    pub fn recorded(&mut self) -> Tape {
+        self.tape.take().expect("it was asked for")
+    }
+
+    /// Before a tick without clients: what arrived in that tick of another stage.
+    pub fn replay(&mut self, tape: &Tape, tick: usize) {
+        self.now += self.period;
+        for (arrival, packet) in tape.tick(tick) {
+            self.carrier.arrivals.push(arrival, packet).expect("the lane has room");
+        }
+    }
+
+    /// After it: nobody is there to hear what was sent.
+    pub fn discard(&mut self) {
+        let mut buffer = [0; PACKET_BYTES_MAX];
+        while self.carrier.departures.pop(&mut buffer).is_some() {}
     }
 
     /// The tick's end of the lanes.
@@ -358,7 +428,10 @@ impl Stage {
     }
 
     /// The tick alone.
-    pub fn run(&mut self, clock_ns: &dyn Fn() -> u64) -> TickTimes {
+    pub fn run(&mut self, clock_ns: &ClockNs<'_>) -> TickTimes {
+        if let Some(tape) = &mut self.tape {
+            tape.end_tick();
+        }
         self.tick.run(self.now, &mut self.end, clock_ns)
     }
 
@@ -367,6 +440,10 @@ impl Stage {
         let mut buffer = [0; PACKET_BYTES_MAX];
         let mut leaving = Vec::new();
         while let Some((departure, head)) = self.carrier.departures.pop(&mut buffer) {
+            if let Some(hasher) = &mut self.departed {
+                // Its connection, its time and its bytes are all in it.
+                (format!("{departure:?}"), &head).hash(hasher);
+            }
             let Departure::Packet { connection, at, tail } = departure else { continue };
             leaving.push((at, connection.slot as usize, [&head[..], &tail].concat()));
         }

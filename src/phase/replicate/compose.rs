@@ -29,6 +29,8 @@ const FRAME_BITS: usize = 8 * 80;
 pub struct Around<'t> {
     pub tick: u64,
     pub rules: &'t Rules,
+    /// Every so many ticks it is a client's turn to look round.
+    pub sight_ticks: u64,
     /// The client itself.
     pub own: OwnState,
     /// Its own entity, which it knows from [`Around::own`].
@@ -163,7 +165,7 @@ impl Composer {
     }
 
     /// Decides what is told now, and how much is left out.
-    fn choose(&mut self, around: &Around<'_>, session: &Session) -> usize {
+    fn choose(&mut self, around: &Around<'_>, session: &mut Session) -> usize {
         let budget = (8 * around.rules.snapshot_bytes_max).saturating_sub(FRAME_BITS);
         let fits = |changes: &[Change]| changes.iter().map(|change| change.bits).sum::<usize>() <= budget;
         // Counting costs as much as writing. A few fit whatever they are.

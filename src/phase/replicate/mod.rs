@@ -10,18 +10,20 @@ mod neighbourhood;
 mod news;
 mod urgency;
 
-pub use compose::Composer;
+use std::ops::Range;
 
 use ninefold_protocol::snapshot::OwnState;
 use ninefold_world::Topology;
 
+use super::share::{share_out, threads_for};
 use super::{Plan, Planned};
 use crate::game::{Doors, Living, Replicated, own_state};
 use crate::replicas::Replicas;
 use crate::rules::{Rules, SNAPSHOT_REPEATS, SNAPSHOTS_IDLE_HZ};
-use crate::session::{Session, Sessions};
+use crate::session::{Needs, Seat, Session, Sessions, for_each};
+use crate::sight::sight_ticks;
 use crate::telemetry::{Counters, TurnClock};
-use compose::Around;
+use compose::{Around, Composer};
 
 /// Writes a snapshot for each client that has news, and an entry in the plan for every client.
 pub fn replicate(
@@ -30,68 +32,121 @@ pub fn replicate(
     sessions: &mut Sessions,
     living: &Living,
     replicas: &Replicas,
-    composer: &mut Composer,
+    scribes: &mut Scribes,
     plan: &mut Plan,
     counters: &mut Counters,
 ) {
-    composer.begin_tick(tick, replicas);
-    for slot in 0..sessions.slots() {
-        let Some(session) = sessions.in_slot(slot) else { continue };
-        let start = plan.snapshots.len();
+    let scribes = scribes.of(threads_for(sessions.len(), rules.tick_threads));
+    // The game itself is one thread's.
+    let Living { entities, doors, .. } = living;
+    let sight_ticks = sight_ticks(sessions.slots());
+    let now = Now { tick, rules, sight_ticks, entities, doors, replicas };
+    let work = |seats: &mut [Seat], scribe: &mut Scribe| {
+        scribe.composer.begin_tick(tick, replicas);
+        for_each(seats, Needs::Snapshot, |session| scribe.tell(&now, turns, session));
+    };
+    share_out(sessions.seats_mut(), scribes, &work);
+    for scribe in scribes {
+        scribe.hand_over(plan);
+        counters.take_over(&mut scribe.counters);
+    }
+}
+
+/// The world as it is told of; nothing of it changes any more in this tick.
+struct Now<'t> {
+    tick: u64,
+    rules: &'t Rules,
+    sight_ticks: u64,
+    entities: &'t hecs::World,
+    doors: &'t Doors,
+    replicas: &'t Replicas,
+}
+
+/// Writes the snapshots of a run of clients.
+#[derive(Debug, Default)]
+struct Scribe {
+    composer: Composer,
+    clients: Vec<Planned>,
+    /// Bodies, one behind the other.
+    snapshots: Vec<u8>,
+    counters: Counters,
+}
+
+/// One for each thread; kept for their memory, and for the clients of which each has lists.
+#[derive(Debug, Default)]
+pub struct Scribes(Vec<Scribe>);
+
+impl Scribes {
+    fn of(&mut self, threads: usize) -> &mut [Scribe] {
+        if self.0.len() < threads {
+            self.0.resize_with(threads, Scribe::default);
+        }
+        &mut self.0[..threads]
+    }
+
+    /// Bytes of memory of what is kept for each entity.
+    pub fn memory_bytes(&self) -> usize {
+        self.0.iter().map(|scribe| scribe.composer.memory_bytes()).sum()
+    }
+}
+
+impl Scribe {
+    fn tell(&mut self, now: &Now<'_>, turns: TurnClock<'_>, session: &mut Session) {
+        let Scribe { composer, clients, snapshots, counters } = self;
+        let slot = session.connection.slot as usize;
+        let start = snapshots.len();
         let began = turns.start(slot);
-        if session.is_playing()
-            && is_turn(tick, rules, session)
-            && has_news(tick, rules, session, replicas, composer)
-        {
-            let bytes = write(tick, rules, session, living, replicas, composer, counters);
-            plan.snapshots.extend_from_slice(bytes);
+        if session.is_playing() && is_turn(now, session) && has_news(now, session, composer) {
+            let bytes = write(now, session, composer, counters);
+            snapshots.extend_from_slice(bytes);
             if began.is_turn() {
                 session.cost.snapshot_bytes = bytes.len() as u32;
             }
         }
         turns.stop(began, &mut session.cost);
-        let snapshot = start..plan.snapshots.len();
-        plan.clients.push(Planned { slot, snapshot, picks: 0..0 });
+        clients.push(Planned { slot, snapshot: start..snapshots.len(), picks: 0..0 });
+    }
+
+    /// Puts what was written behind what others wrote.
+    fn hand_over(&mut self, plan: &mut Plan) {
+        let before = plan.snapshots.len();
+        plan.snapshots.append(&mut self.snapshots);
+        plan.clients.extend(self.clients.drain(..).map(|planned| {
+            let Range { start, end } = planned.snapshot;
+            Planned { snapshot: before + start..before + end, ..planned }
+        }));
     }
 }
 
 /// Where snapshots do not go out each tick, clients take turns.
-fn is_turn(tick: u64, rules: &Rules, session: &mut Session) -> bool {
-    (tick + u64::from(session.player())).is_multiple_of(rules.snapshot_every_ticks.into())
+fn is_turn(now: &Now<'_>, session: &Session) -> bool {
+    (now.tick + u64::from(session.player())).is_multiple_of(now.rules.snapshot_every_ticks.into())
 }
 
 /// Whether anything has changed lately in the client's ring, or it is time to say that nothing has.
-fn has_news(
-    tick: u64,
-    rules: &Rules,
-    session: &mut Session,
-    replicas: &Replicas,
-    composer: &mut Composer,
-) -> bool {
+fn has_news(now: &Now<'_>, session: &mut Session, composer: &mut Composer) -> bool {
     let since = session.snapshots.newest().map_or(0, |sent| sent.tick);
-    if composer.neighbourhoods.changed_in(&session.view, replicas) > since {
+    if composer.neighbourhoods.changed_in(&session.view, now.replicas) > since {
         session.repeats_left = SNAPSHOT_REPEATS;
     }
-    let idle_ticks = (u64::from(rules.tick_rate_hz) / SNAPSHOTS_IDLE_HZ).max(1);
-    let news = session.repeats_left > 0 || tick >= since + idle_ticks;
+    let idle_ticks = (u64::from(now.rules.tick_rate_hz) / SNAPSHOTS_IDLE_HZ).max(1);
+    let news = session.repeats_left > 0 || now.tick >= since + idle_ticks;
     session.repeats_left = session.repeats_left.saturating_sub(1);
     news
 }
 
 fn write<'c>(
-    tick: u64,
-    rules: &Rules,
+    now: &Now<'_>,
     session: &mut Session,
-    living: &Living,
-    replicas: &Replicas,
     composer: &'c mut Composer,
     counters: &mut Counters,
 ) -> &'c [u8] {
-    let replicated = session.entity.and_then(|e| living.entities.get::<&Replicated>(e).ok().map(|r| *r));
+    let Now { tick, rules, sight_ticks, replicas, .. } = *now;
+    let replicated = session.entity.and_then(|e| now.entities.get::<&Replicated>(e).ok().map(|r| *r));
     let own_index = replicated.and_then(|r| r.replica);
     let Some(own) = own_state(&session.mover, replicated.map_or(0, |r| r.state)) else { return &[] };
-    let open_doors = open_doors(&own, &living.doors);
-    let around = Around { tick, rules, own, own_index, open_doors, replicas };
+    let open_doors = open_doors(&own, now.doors);
+    let around = Around { tick, rules, sight_ticks, own, own_index, open_doors, replicas };
     let composed = composer.compose(&around, session);
     if composed.left_out > 0 {
         // The rest is news until it was told.

@@ -4,19 +4,13 @@
 //! near faster than what is far. So what matters most is told most often, and nothing waits for ever.
 
 use ninefold_protocol::snapshot::{EntityState, OwnState};
-use ninefold_world::{ChunkCoord, FIXED_PER_UNIT, LeafSet, LocalPoint, PLAYER_HEIGHT_UNITS, Position, Ring};
-use smallvec::SmallVec;
+use ninefold_world::{FIXED_PER_UNIT, LocalPoint, PLAYER_HEIGHT_UNITS};
 
 use super::compose::{Around, Change, Kind};
 use crate::game::chunk_of;
 use crate::session::Session;
 use crate::snapshots::LastTold;
-use crate::view::RING_CHUNKS;
 
-/// Where the eye is above the feet, in units.
-const EYE_UNITS: f64 = 48.0;
-/// The eye is moved so far each way, in units: who is about to look round a corner is shown what is there.
-const EYE_WIDENED_UNITS: f64 = 12.0;
 /// What is so near is heard, seen or not, in units.
 const HEARING_UNITS: i64 = 384;
 /// What can be seen or heard grows so many times as urgent.
@@ -32,26 +26,12 @@ const PLACE_PER_FIXED: i64 = PLACE_PER_UNIT / FIXED_PER_UNIT as i64;
 /// Half a body above the feet, 1/8 unit.
 const BODY_FIXED: i16 = (PLAYER_HEIGHT_UNITS * FIXED_PER_UNIT / 2) as i16;
 
-/// Ticks after which a client looks round again: in less time than that nobody comes past the places that its eye is
-/// moved to.
-const SIGHT_TICKS: u64 = 4;
-
 /// Orders changes; kept for its memory.
 #[derive(Debug, Default)]
 pub(super) struct Urgencies {
     order: Vec<(u64, u32)>,
-    /// By slot.
-    sights: Vec<Sight>,
     /// By index.
     places: Vec<Place>,
-}
-
-/// What a client saw when it last looked round.
-#[derive(Debug, Clone, Default)]
-struct Sight {
-    looked_in: u64,
-    from: Option<ChunkCoord>,
-    seen: SmallVec<[(ChunkCoord, LeafSet); RING_CHUNKS]>,
 }
 
 /// Where an entity is in its chunk's tree, found once in a tick.
@@ -67,11 +47,14 @@ impl Urgencies {
     pub fn choose(
         &mut self,
         around: &Around<'_>,
-        session: &Session,
+        session: &mut Session,
         changes: &mut [Change],
         budget: usize,
     ) -> usize {
-        self.look(around.tick, session);
+        if (around.tick + u64::from(session.player())).is_multiple_of(around.sight_ticks) {
+            session.sight.get_or_insert_default().look(&session.view, session.mover.position);
+        }
+        let session = &*session;
         self.places.resize(around.replicas.indices().max(self.places.len()), Place::default());
         self.order.clear();
         let mut told = LastTold::of(&session.snapshots);
@@ -100,7 +83,7 @@ impl Urgencies {
 
     /// Bytes of memory, counted from capacities.
     pub fn memory_bytes(&self) -> usize {
-        self.sights.capacity() * size_of::<Sight>() + self.places.capacity() * size_of::<Place>()
+        self.places.capacity() * size_of::<Place>()
     }
 
     /// `last` is the tick whose state was last sent.
@@ -119,40 +102,11 @@ impl Urgencies {
         (waited + 1) * weight * 1_024 / (1 + distance as u64 / HALVING_UNITS)
     }
 
-    /// Finds what can be seen from about where the player is, unless it was found lately.
-    fn look(&mut self, tick: u64, session: &Session) {
-        let slot = session.connection.slot as usize;
-        if self.sights.len() <= slot {
-            self.sights.resize_with(slot + 1, Sight::default);
-        }
-        let sight = &mut self.sights[slot];
-        let from = session.view.active();
-        if sight.from == from && tick < sight.looked_in + SIGHT_TICKS {
-            return;
-        }
-        (sight.looked_in, sight.from) = (tick, from);
-        sight.seen.clear();
-        let Some(centre) = from else { return };
-        let ring = Ring::around(centre, |coord| session.view.chunk(coord));
-        let feet = session.mover.position;
-        let eyes = [(0.0, 0.0), (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)].map(|(x, z)| Position {
-            x: feet.x + x * EYE_WIDENED_UNITS,
-            y: feet.y + EYE_UNITS,
-            z: feet.z + z * EYE_WIDENED_UNITS,
-        });
-        for place in session.view.ring() {
-            // An eye beyond the border sees from another chunk's leaves; that one is left to its neighbour's ring.
-            let inside = eyes.iter().filter(|eye| eye.chunk() == Some(centre));
-            let leaves = inside.fold(LeafSet::NONE, |all, eye| all.union(ring.unhidden(*eye, place.coord)));
-            sight.seen.push((place.coord, leaves));
-        }
-    }
-
-    /// What stands in rock, or in a chunk that is not made, hides behind nothing.
+    /// What stands in rock, or in a chunk that is not made, hides behind nothing; nor does anything from who has not had
+    /// the time to look.
     fn sees(&mut self, tick: u64, session: &Session, index: usize, state: &EntityState) -> bool {
         let coord = chunk_of(state);
-        let seen = &self.sights[session.connection.slot as usize].seen;
-        let Some((_, leaves)) = seen.iter().find(|(of, _)| *of == coord) else { return true };
+        let Some(leaves) = session.sight.as_ref().and_then(|sight| sight.of(coord)) else { return true };
         let place = &mut self.places[index];
         if place.tick != tick {
             let Some(chunk) = session.view.chunk(coord) else { return true };
