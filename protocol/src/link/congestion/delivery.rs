@@ -102,7 +102,8 @@ impl DeliveryRate {
     pub fn sample(&mut self, interval_min: Duration) -> Option<DeliverySample> {
         let (packet, sent_at) = self.newest.take()?;
         let sending = Duration::from_us(packet.first_sent_before_us.into());
-        let delivered_at = Instant::from_us(sent_at.as_us() - u64::from(packet.delivered_before_us));
+        let delivered_at =
+            Instant::from_us(sent_at.as_us().saturating_sub(packet.delivered_before_us.into()));
         let delivering = self.delivered_at.since(delivered_at);
         self.first_sent_at = sent_at;
         let interval_us = sending.max(delivering).as_us();
