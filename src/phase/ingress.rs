@@ -245,9 +245,7 @@ fn take_message(
             };
             counters.chunks_forgotten += 1;
             #[cfg(feature = "planted-bugs")]
-            if crate::planted::Planted::LoseForgets.is_there()
-                && counters.chunks_forgotten.is_multiple_of(100)
-            {
+            if crate::planted::Planted::LoseForgets.is_there() && tick.is_multiple_of(100) {
                 return;
             }
             session.view.forget(coord, at.version);
