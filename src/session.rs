@@ -219,7 +219,7 @@ impl Session {
     }
 }
 
-/// All clients: found by slot, kept in the order of the places where they stand.
+/// All clients: found by slot; a crowd is kept in the order of the places where they stand, fewer in that of their slots.
 ///
 /// A phase takes one after the other, and neighbours need the same of the world: the same cells, entities and trees.
 /// Side by side they find it in the cache, and so do the threads that share them out.
@@ -316,12 +316,12 @@ impl Sessions {
         self.seat_of.iter().flatten().map(|at| &*self.seats[*at as usize].session)
     }
 
-    /// All clients, neighbours side by side.
+    /// All clients; in a crowd neighbours are side by side.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
         self.seats.iter_mut().map(|seat| &mut *seat.session)
     }
 
-    /// Calls `each` for all clients, neighbours side by side, while what it needs of those to come is fetched.
+    /// Calls `each` for all clients, in a crowd neighbours side by side, while what it needs of those to come is fetched.
     pub fn for_each(&mut self, needs: Needs, each: impl FnMut(&mut Session)) {
         for_each(&mut self.seats, needs, each);
     }
