@@ -64,6 +64,9 @@ const DRAIN_FROM: Duration = Duration::from_secs(1);
 const COMPETING_STEP_PACKETS: u64 = 4;
 /// Delay that our own bursts make.
 const OWN_BURSTS: Duration = PACER_BURST_MAX;
+/// A peer that looks at its socket once a frame answers up to so much later than it could, and which part of that
+/// changes as its frames drift against our ticks. A queue that somebody makes who is not held back grows beyond it.
+const PEER_FRAME: Duration = Duration::from_ms(17);
 /// A flow that was not held back for this long knows nothing of the line any more.
 const KNOWLEDGE_MAX_AGE: Duration = Duration::from_secs(10);
 /// Loss that acts by itself, of a thousand.
@@ -208,7 +211,8 @@ impl Copa {
         if ack.in_flight_bytes < WINDOW_MIN_BYTES {
             return false;
         }
-        self.round_trips(ack.now).is_some_and(|trips| !self.allows(ack.in_flight_bytes, trips.queue_us()))
+        let queue_us = |trips: RoundTrips| trips.queue_us().saturating_sub(PEER_FRAME.as_us());
+        self.round_trips(ack.now).is_some_and(|trips| !self.allows(ack.in_flight_bytes, queue_us(trips)))
     }
 
     fn slow_start(&mut self, ack: &AckSample, queue_us: u64) {

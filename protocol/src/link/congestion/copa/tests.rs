@@ -100,6 +100,22 @@ fn a_line_that_becomes_too_slow_for_what_is_offered_closes_the_window_all_the_sa
 }
 
 #[test]
+fn a_peer_that_looks_once_a_frame_is_no_queue() {
+    let mut copa = copa();
+    // It comes to look a little later each time, since its frames are a little longer than our ticks.
+    let window = copa.window_bytes();
+    for n in 0..400 {
+        let rtt_ms = 1 + n / 10 % 17;
+        copa.on_ack(&AckSample {
+            is_limited: false,
+            in_flight_bytes: 12 * PACKET,
+            ..ack(n * TICK_MS, rtt_ms)
+        });
+        assert_eq!(copa.window_bytes(), window, "tick {n}");
+    }
+}
+
+#[test]
 fn a_long_flow_drains_now_and_then_and_a_short_burst_does_not() {
     let drains = |copa: &Copa| matches!(copa.phase, Phase::Draining { .. });
     let mut long = copa();
