@@ -28,29 +28,30 @@ pub struct Token {
     pub index: u16,
 }
 
-/// One chunk on its way.
+/// One chunk on its way. What is looked at in every tick comes first, in a line of memory.
 #[derive(Debug, Clone)]
+#[repr(C, align(64))]
 pub struct Sending {
     /// Unique among this client's sendings.
     pub id: u32,
     /// Which chunk.
     pub coord: ChunkCoord,
-    /// Its fragments.
-    pub fragmenter: Fragmenter,
-    parity: SharedParity,
+    /// As the fragmenter has it.
+    count: u16,
     /// Own fragments below this were sent at least once.
     next: u16,
     /// The same for parity.
     parity_next: u16,
-    /// What was sent is in one of these, or under way.
-    lost: FragmentSet,
-    acked: FragmentSet,
     /// How many are taken for lost, though nobody has said so.
-    suspected: usize,
-    /// More was lost than the margin covered.
-    is_short: bool,
+    suspected: u16,
     /// When the last fragment was picked.
     picked_at: Instant,
+    /// More was lost than the margin covered.
+    is_short: bool,
+    fates: Fates,
+    /// Its fragments.
+    pub fragmenter: Fragmenter,
+    parity: SharedParity,
 }
 
 /// A fragment that was picked to be sent.
@@ -67,34 +68,41 @@ pub struct Picked {
 impl Sending {
     /// Nothing of the chunk was sent yet.
     pub fn new(id: u32, coord: ChunkCoord, fragmenter: Fragmenter, parity: SharedParity) -> Self {
-        let (lost, acked) = (FragmentSet::default(), FragmentSet::default());
         Sending {
             id,
             coord,
-            fragmenter,
-            parity,
+            count: fragmenter.count(),
             next: 0,
             parity_next: 0,
-            lost,
-            acked,
             suspected: 0,
-            is_short: false,
             picked_at: Instant::ZERO,
+            is_short: false,
+            fates: Fates::default(),
+            fragmenter,
+            parity,
         }
     }
 
     /// Fragments that wait to be sent to a client whose line loses so much; 0 leaves the margin out.
     pub fn waiting(&self, loss_permille: u32) -> usize {
-        usize::from(self.fragmenter.count() - self.next) + self.beyond_own(loss_permille)
+        usize::from(self.count - self.next) + self.beyond_own(loss_permille)
     }
 
     /// Fragments that wait beside those never sent. What is lost and the margin together are wanted, and all parity
     /// so far was sent for one or the other.
     fn beyond_own(&self, loss_permille: u32) -> usize {
-        let missing = self.fragmenter.count().saturating_sub(self.acked.len() as u16);
-        let margin = usize::from(parity_for_loss(loss_permille, missing));
+        let margin = usize::from(parity_for_loss(loss_permille, self.missing()));
         let margin = if self.is_short { margin * 2 } else { margin };
-        (margin + self.lost.len().max(self.suspected)).saturating_sub(self.parity_next.into())
+        (margin + usize::from(self.taken_for_lost())).saturating_sub(self.parity_next.into())
+    }
+
+    /// Fragments that are still to arrive.
+    fn missing(&self) -> u16 {
+        self.count.saturating_sub(self.fates.acked)
+    }
+
+    fn taken_for_lost(&self) -> u16 {
+        self.fates.lost.max(self.suspected)
     }
 
     /// Takes a margin's worth for lost if all was sent and what was sent last should have been answered within
@@ -103,9 +111,7 @@ impl Sending {
         if self.picked_at + answer_max > now || self.waiting(loss_permille) > 0 {
             return;
         }
-        let missing = self.fragmenter.count().saturating_sub(self.acked.len() as u16);
-        let more = parity_for_loss(loss_permille, missing);
-        self.suspected = self.lost.len().max(self.suspected) + usize::from(more);
+        self.suspected = self.taken_for_lost() + parity_for_loss(loss_permille, self.missing());
     }
 
     /// Picks the next fragment and marks it as sent. Parity that `bench` has no time to make waits.
@@ -118,7 +124,7 @@ impl Sending {
     }
 
     fn next_pick(&mut self, loss_permille: u32, bench: &mut ParityBench) -> Option<Picked> {
-        let count = self.fragmenter.count();
+        let count = self.count;
         if self.next < count {
             self.next += 1;
             return Some(Picked { index: self.next - 1, is_parity: false, again: false });
@@ -126,7 +132,7 @@ impl Sending {
         if self.beyond_own(loss_permille) == 0 {
             return None;
         }
-        let again = self.lost.len().max(self.suspected) > 0;
+        let again = self.taken_for_lost() > 0;
         if self.parity_next < parity_max(count) {
             if count > 1 && !bench.ensure(self.coord, &self.fragmenter, &self.parity) {
                 return None;
@@ -134,8 +140,23 @@ impl Sending {
             self.parity_next += 1;
             return Some(Picked { index: count + self.parity_next - 1, is_parity: true, again });
         }
-        let index = self.lost.pop_first()?;
+        let index = self.fates.pop_lost()?;
         Some(Picked { index, is_parity: index >= count, again })
+    }
+
+    /// Whether a picked fragment and the one before it are neighbours in the chunk's own bytes.
+    pub fn follows(&self, index: u16, before: u16) -> bool {
+        index < self.count && index == before + 1
+    }
+
+    /// What so many picked fragments carry that follow each other.
+    pub fn payloads(&self, index: u16, fragments: u16) -> Bytes {
+        if fragments > 1 { self.fragmenter.payloads(index, fragments) } else { self.fragment(index).1 }
+    }
+
+    /// The header of a picked fragment.
+    pub fn header(&self, index: u16) -> FragmentHeader {
+        if index < self.count { self.fragmenter.header(index) } else { self.fragment(index).0 }
     }
 
     /// A picked fragment: its header and its slice of the shared bytes.
@@ -143,16 +164,16 @@ impl Sending {
     /// # Panics
     /// When it was never picked.
     pub fn fragment(&self, index: u16) -> (FragmentHeader, Bytes) {
-        match index.checked_sub(self.fragmenter.count()) {
+        match index.checked_sub(self.count) {
             None => self.fragmenter.fragment(index),
-            Some(_) if self.fragmenter.count() == 1 => self.fragmenter.fragment(0),
+            Some(_) if self.count == 1 => self.fragmenter.fragment(0),
             Some(index) => self.parity.get().expect("it was made when it was picked").fragment(index),
         }
     }
 
     /// Bytes that a fragment carries, without its header.
     pub fn payload_bytes(&self, index: u16) -> usize {
-        match self.fragmenter.count() {
+        match self.count {
             1 => self.fragmenter.payload_bytes(0),
             count if index < count => self.fragmenter.payload_bytes(index),
             _ => FRAGMENT_PAYLOAD_BYTES,
@@ -162,34 +183,30 @@ impl Sending {
     /// A fragment arrived; says whether enough have now.
     pub fn on_acked(&mut self, index: u16) -> bool {
         debug_assert!(self.was_sent(index), "what was never sent cannot be acknowledged");
-        self.acked.insert(index);
-        self.lost.remove(index);
-        self.acked.len() >= usize::from(self.fragmenter.count())
+        self.fates.arrived(index);
+        self.fates.acked >= self.count
     }
 
     /// A fragment was lost: something else is wanted for it unless another copy of it arrived.
     pub fn on_lost(&mut self, index: u16) {
         debug_assert!(self.was_sent(index), "what was never sent cannot be lost");
-        if !self.acked.contains(index) {
-            self.lost.insert(index);
-            let parity = usize::from(self.parity_next);
-            self.is_short |= parity > 0 && self.lost.len() > parity;
+        if self.fates.was_lost(index) {
+            self.is_short |= self.parity_next > 0 && self.fates.lost > self.parity_next;
         }
     }
 
     /// Fragments that were sent and of which nobody knows yet whether they arrived.
     pub fn under_way(&self) -> usize {
-        let settled = self.lost.union(&self.acked).len();
-        usize::from(self.next + self.parity_next) - settled
+        usize::from(self.next + self.parity_next - self.fates.lost - self.fates.acked)
     }
 
     /// Parity that arrived: so many own fragments it stood in for, once the chunk is whole.
     pub fn parity_acked(&self) -> usize {
-        self.acked.len() - self.acked.len_below(self.fragmenter.count())
+        usize::from(self.fates.acked) - self.fates.acked_below(self.count)
     }
 
     fn was_sent(&self, index: u16) -> bool {
-        let count = self.fragmenter.count();
+        let count = self.count;
         if index < count { index < self.next } else { index - count < self.parity_next }
     }
 }
@@ -197,44 +214,62 @@ impl Sending {
 /// Fragments that one chunk may have, parity included.
 const FRAGMENTS_MAX: usize = FRAGMENTS_PER_CHUNK_MAX as usize + PARITY_PER_CHUNK_MAX as usize;
 
-/// A set of fragment indices.
+/// What became of 64 fragments, a bit each; of none both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct FragmentSet {
-    words: [u64; FRAGMENTS_MAX / 64],
+struct Word {
+    lost: u64,
+    acked: u64,
 }
 
-impl FragmentSet {
-    fn contains(&self, index: u16) -> bool {
-        self.words[usize::from(index) / 64] & (1 << (index % 64)) != 0
+/// What became of fragments; of those without a fate nobody knows it yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+struct Fates {
+    /// So many are lost.
+    lost: u16,
+    /// So many have arrived.
+    acked: u16,
+    words: [Word; FRAGMENTS_MAX / 64],
+}
+
+impl Fates {
+    fn word(&mut self, index: u16) -> (&mut Word, u64) {
+        (&mut self.words[usize::from(index) / 64], 1 << (index % 64))
     }
 
-    fn insert(&mut self, index: u16) {
-        self.words[usize::from(index) / 64] |= 1 << (index % 64);
+    fn arrived(&mut self, index: u16) {
+        let (word, bit) = self.word(index);
+        let (was_lost, is_new) = (word.lost & bit != 0, word.acked & bit == 0);
+        (word.lost, word.acked) = (word.lost & !bit, word.acked | bit);
+        self.lost -= u16::from(was_lost);
+        self.acked += u16::from(is_new);
     }
 
-    fn remove(&mut self, index: u16) {
-        self.words[usize::from(index) / 64] &= !(1 << (index % 64));
+    /// Says whether it is lost: a copy of it may have arrived.
+    fn was_lost(&mut self, index: u16) -> bool {
+        let (word, bit) = self.word(index);
+        let (is_new, has_arrived) = (word.lost & bit == 0, word.acked & bit != 0);
+        if has_arrived {
+            return false;
+        }
+        word.lost |= bit;
+        self.lost += u16::from(is_new);
+        true
     }
 
-    fn pop_first(&mut self) -> Option<u16> {
-        let word = self.words.iter().position(|w| *w != 0)?;
-        let index = word as u16 * 64 + self.words[word].trailing_zeros() as u16;
-        self.remove(index);
-        Some(index)
+    /// The first lost one, which is to be sent again.
+    fn pop_lost(&mut self) -> Option<u16> {
+        let at = self.words.iter().position(|word| word.lost != 0)?;
+        let bit = self.words[at].lost.trailing_zeros() as u16;
+        self.words[at].lost &= !(1 << bit);
+        self.lost -= 1;
+        Some(at as u16 * 64 + bit)
     }
 
-    fn union(&self, other: &FragmentSet) -> FragmentSet {
-        FragmentSet { words: std::array::from_fn(|at| self.words[at] | other.words[at]) }
-    }
-
-    fn len(&self) -> usize {
-        self.words.iter().map(|w| w.count_ones() as usize).sum()
-    }
-
-    fn len_below(&self, end: u16) -> usize {
+    fn acked_below(&self, end: u16) -> usize {
         let (word, bit) = (usize::from(end) / 64, end % 64);
-        let whole: u32 = self.words[..word].iter().map(|w| w.count_ones()).sum();
-        let rest = self.words.get(word).map_or(0, |w| (w & ((1 << bit) - 1)).count_ones());
+        let whole: u32 = self.words[..word].iter().map(|w| w.acked.count_ones()).sum();
+        let rest = self.words.get(word).map_or(0, |w| (w.acked & ((1 << bit) - 1)).count_ones());
         (whole + rest) as usize
     }
 }

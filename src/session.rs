@@ -365,8 +365,13 @@ pub fn for_each(seats: &mut [Seat], needs: Needs, mut each: impl FnMut(&mut Sess
         if let Some(coming) = seats.get(at + FETCHED_AHEAD) {
             coming.session.fetch(needs);
         }
+        // What a pointer leads to is asked for once the pointer is here.
+        if needs == Needs::All
+            && let Some(coming) = seats.get(at + FETCHED_AHEAD - 1)
+        {
+            coming.session.view.fetch_sendings();
+        }
         if needs == Needs::Snapshot {
-            // What a pointer leads to is asked for once the pointer is here.
             if let Some(coming) = seats.get(at + FETCHED_AHEAD - 1) {
                 coming.session.snapshots.fetch();
             }

@@ -13,6 +13,7 @@ use ninefold_protocol::chunk::Fragmenter;
 use ninefold_protocol::frame::ChunkKey;
 use ninefold_protocol::time::{Duration, Instant};
 use ninefold_world::{CHUNK_KIND_BSP, Chunk, ChunkCoord, ENCODING_BSP, ENCODING_RECIPE, Topology};
+use prefetch_index::prefetch_index;
 use smallvec::SmallVec;
 
 use crate::chunk::ReadyChunk;
@@ -295,6 +296,11 @@ impl View {
     /// The chunks on their way.
     pub fn sendings(&self) -> &[Sending] {
         &self.sendings
+    }
+
+    /// Has what is looked at of them in every tick fetched from memory, see [`crate::session::Session::fetch`].
+    pub fn fetch_sendings(&self) {
+        (0..self.sendings.len()).for_each(|at| prefetch_index(&self.sendings, at));
     }
 
     /// One of the chunks on their way.

@@ -1,10 +1,9 @@
 //! The packets that were sent and what became of them.
 //!
-//! A dense ring indexed by packet number: the front is always still in flight, so memory follows what
-//! is unanswered. Loss is found as RFC 9002 §6.1 says: a packet is lost when one sent three later, or
+//! A dense window indexed by packet number: the front is always still in flight, so memory follows what
+//! is unanswered. It moves back to the beginning of its memory again and again instead of going round in it: what is
+//! in flight is little, and so stays in the cache. Loss is found as RFC 9002 §6.1 says: a packet is lost when one sent three later, or
 //! one sent 9/8 round trip later, has been acknowledged.
-
-use std::collections::VecDeque;
 
 use super::congestion::{AckedPacket, PacketState};
 use crate::limits::SENT_PACKETS_MAX;
@@ -12,9 +11,12 @@ use crate::time::{Duration, Instant};
 
 /// RFC 9002 §6.1.1 `kPacketThreshold`.
 const PACKET_THRESHOLD: u64 = 3;
+/// Fewer gone packets than this at the front are not worth moving the others for.
+const GONE_MIN: usize = 16;
 
-/// One packet that was sent.
+/// One packet that was sent: a line of memory each.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Sent<T> {
     pub at: Instant,
     /// What the delivery-rate estimator wants to know of it again.
@@ -60,12 +62,14 @@ pub(super) struct Settled<T> {
     pub sent: Sent<T>,
 }
 
-/// The ring.
+/// The window.
 #[derive(Debug)]
 pub(super) struct SentPackets<T> {
     /// Number of the front slot.
     base: u64,
-    slots: VecDeque<Sent<T>>,
+    /// Those before `gone` are over, the front is there.
+    slots: Vec<Sent<T>>,
+    gone: usize,
     /// Bytes of unsettled eliciting packets.
     bytes_in_flight: usize,
     /// Unsettled eliciting packets.
@@ -81,7 +85,8 @@ impl<T> Default for SentPackets<T> {
     fn default() -> Self {
         SentPackets {
             base: 0,
-            slots: VecDeque::new(),
+            slots: Vec::new(),
+            gone: 0,
             bytes_in_flight: 0,
             packets_in_flight: 0,
             path_from: 0,
@@ -94,7 +99,12 @@ impl<T> Default for SentPackets<T> {
 impl<T> SentPackets<T> {
     /// The number of the next packet.
     pub fn next_number(&self) -> u64 {
-        self.base + self.slots.len() as u64
+        self.base + self.len() as u64
+    }
+
+    /// Slots of the window.
+    fn len(&self) -> usize {
+        self.slots.len() - self.gone
     }
 
     pub fn memory_bytes(&self) -> usize {
@@ -128,17 +138,39 @@ impl<T> SentPackets<T> {
     /// Remembers the packet with number [`SentPackets::next_number`]. A full ring gives its oldest
     /// packet up as lost.
     pub fn push(&mut self, sent: Sent<T>) -> Option<Settled<T>> {
-        let forced = if self.slots.len() >= SENT_PACKETS_MAX { self.settle(self.base, false) } else { None };
-        if self.slots.len() >= SENT_PACKETS_MAX {
-            self.slots.pop_front();
-            self.base += 1;
+        let is_full = self.len() >= SENT_PACKETS_MAX;
+        let forced = if is_full { self.settle(self.base, false) } else { None };
+        if is_full {
+            self.drop_front();
         }
         if sent.eliciting {
             self.bytes_in_flight += usize::from(sent.bytes);
             self.packets_in_flight += 1;
         }
-        self.slots.push_back(sent);
+        self.move_back();
+        self.slots.push(sent);
         forced
+    }
+
+    /// Begins with the front again, where that is cheap for what it saves: each packet is moved about once, or thrice
+    /// where there would be no room otherwise.
+    fn move_back(&mut self) {
+        let is_worth_it = self.gone >= GONE_MIN.max(self.len());
+        let saves_memory =
+            self.slots.len() == self.slots.capacity() && self.gone >= self.slots.len().div_ceil(4);
+        if is_worth_it || saves_memory && self.gone > 0 {
+            self.slots.drain(..self.gone);
+            self.gone = 0;
+        }
+    }
+
+    fn drop_front(&mut self) {
+        self.gone += 1;
+        self.base += 1;
+    }
+
+    fn get(&self, number: u64) -> Option<&Sent<T>> {
+        self.slots.get(self.gone + usize::try_from(number.checked_sub(self.base)?).ok()?)
     }
 
     /// The packets of `start..=end` that this acknowledgement answers first.
@@ -156,8 +188,7 @@ impl<T> SentPackets<T> {
     pub fn detect_lost(&mut self, now: Instant, loss_delay: Duration, mut found: impl FnMut(Settled<T>)) {
         let Some(largest) = self.largest_acked else { return };
         for number in self.base..largest {
-            let index = (number - self.base) as usize;
-            let Some(slot) = self.slots.get(index) else { break };
+            let Some(slot) = self.get(number) else { break };
             if slot.settled {
                 continue;
             }
@@ -175,7 +206,7 @@ impl<T> SentPackets<T> {
     /// Takes what the packet carried out of its slot, once.
     fn settle(&mut self, number: u64, acked: bool) -> Option<Settled<T>> {
         let index = usize::try_from(number.checked_sub(self.base)?).ok()?;
-        let slot = self.slots.get_mut(index)?;
+        let slot = self.slots.get_mut(self.gone + index)?;
         if std::mem::replace(&mut slot.settled, true) {
             return None;
         }
@@ -192,9 +223,8 @@ impl<T> SentPackets<T> {
 
     /// Keeps the invariant that the front is in flight.
     pub fn drop_settled_front(&mut self) {
-        while self.slots.front().is_some_and(|s| s.settled || !s.eliciting) {
-            self.slots.pop_front();
-            self.base += 1;
+        while self.slots.get(self.gone).is_some_and(|s| s.settled || !s.eliciting) {
+            self.drop_front();
         }
     }
 }
@@ -270,7 +300,19 @@ mod tests {
     }
 
     #[test]
-    fn a_full_ring_gives_up_its_oldest() {
+    fn what_is_answered_soon_stays_in_little_memory() {
+        let mut packets = sent(10);
+        for number in 0..10_000 {
+            assert!(packets.push(packet(number, 0)).is_none());
+            assert_eq!(acked(&mut packets, number, number), [number]);
+            packets.drop_settled_front();
+            assert_eq!((packets.len(), packets.next_number()), (10, number + 11));
+        }
+        assert!(packets.slots.capacity() <= 2 * GONE_MIN, "{}", packets.slots.capacity());
+    }
+
+    #[test]
+    fn a_full_window_gives_up_its_oldest() {
         let mut packets = sent(SENT_PACKETS_MAX as u32);
         let forced = packets.push(packet(0, 9)).unwrap();
         assert_eq!((forced.number, forced.acked), (0, false));
