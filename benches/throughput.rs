@@ -15,7 +15,7 @@ use std::time::Duration as StdDuration;
 
 use bytes::Bytes;
 use ninefold::carrier::udp::{BoundUdp, RunningUdp, Surroundings};
-use ninefold::carrier::{self, Arrival, ConnectionId, Departure, TickEnd};
+use ninefold::carrier::{self, Arrival, ConnectionId, Departure, Packets, TickEnd};
 use ninefold::clock::{Beat, Monotonic};
 use ninefold::telemetry::Live;
 use ninefold_client::protocol::connection::{
@@ -167,7 +167,7 @@ impl Ours {
         receiver.measure(clock, || {
             for _ in 0..PACKETS_PER_ROUND {
                 let (connection, at) = (*connection, clock.now());
-                let packet = Departure::Packet { connection, at, tail: tail.clone() };
+                let packet = Departure::Packets(Packets::one(connection, at, tail.clone()));
                 assert!(tick.departures.push(packet, &HEAD).is_ok(), "a round fits into the lane");
             }
             udp.doorbell().ring();

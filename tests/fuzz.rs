@@ -124,20 +124,21 @@ mod fuzz {
                 self.carrier.arrivals.push(arrival, &buffer[..bytes]).expect("the lane has room");
             }
             self.tick.run(self.now, &mut self.end, &|| 0);
-            while let Some((departure, head)) = self.carrier.departures.pop(&mut buffer) {
+            while let Some((departure, heads)) = self.carrier.departures.pop(&mut buffer) {
                 match departure {
-                    Departure::Packet { connection, tail, .. } => {
-                        let packet = [&head[..], &tail].concat();
-                        assert!(packet.len() <= PACKET_BYTES_MAX, "{} bytes", packet.len());
-                        if connection.slot == 0 {
-                            self.honest.handle_packet(self.now, &packet);
-                        } else {
-                            // It does not care.
-                            let _ = self
-                                .liar
-                                .handle_packet(self.now, &packet)
-                                .map(|frames| frames.for_each(drop));
-                            while self.liar.poll_message().is_some() {}
+                    Departure::Packets(packets) => {
+                        for packet in packets.each(heads).map(|parts| parts.concat()) {
+                            assert!(packet.len() <= PACKET_BYTES_MAX, "{} bytes", packet.len());
+                            if packets.connection.slot == 0 {
+                                self.honest.handle_packet(self.now, &packet);
+                            } else {
+                                // It does not care.
+                                let _ = self
+                                    .liar
+                                    .handle_packet(self.now, &packet)
+                                    .map(|frames| frames.for_each(drop));
+                                while self.liar.poll_message().is_some() {}
+                            }
                         }
                     }
                     Departure::Disconnect(connection) => {

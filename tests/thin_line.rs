@@ -8,7 +8,6 @@ mod puppets;
 use std::sync::Arc;
 
 use ninefold::config::Config;
-use ninefold_client::protocol::frame::{ChunkKey, Message};
 use ninefold_client::world::BspWorld;
 use ninefold_netem::{Bottleneck, Loss, Profile, Ratio};
 use puppets::{Came, Stage};
@@ -48,15 +47,8 @@ fn stage(seed: u64, clients: usize) -> Stage {
 
 /// Asks for the whole ring again.
 fn ask_again(stage: &mut Stage, index: usize) {
-    let puppet = &mut stage.puppets[index];
-    puppet.chunks.clear();
-    puppet.fragments.clear();
-    puppet.came.clear();
-    let (cx, cz) = puppet.active().expect("it is in the world");
-    for (dx, dz) in (-1..=1).flat_map(|dz| (-1..=1).map(move |dx| (dx, dz))) {
-        let key = ChunkKey { cx: cx + dx, cy: 0, cz: cz + dz };
-        puppet.link.send_message(&Message::ChunkRequest(key)).unwrap();
-    }
+    stage.puppets[index].came.clear();
+    stage.puppets[index].ask_for_ring();
 }
 
 /// What of the line was used while chunks were on their way, percent.

@@ -7,12 +7,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use bytes::Bytes;
 use ninefold_protocol::time::Instant;
 
-use super::ConnectionId;
+use super::Packets;
 
-/// Packets that wait at most. The lane behind them keeps what comes then.
+/// Runs of packets that wait at most. The lane behind them keeps what comes then.
 pub const HELD_MAX: usize = super::DEPARTURES_MAX;
 
 /// The packets, the next one to leave first.
@@ -24,25 +23,28 @@ pub struct Held {
     /// Places that are free.
     free: Vec<usize>,
     next_order: u64,
+    /// Packets that wait.
+    packets: usize,
 }
 
-/// One packet that waits.
+/// Packets of one client that wait for one time.
 #[derive(Debug)]
 pub struct Place {
-    /// Whose.
-    pub connection: ConnectionId,
-    /// When it is to leave.
-    pub at: Instant,
-    /// Its first bytes.
-    pub head: Vec<u8>,
-    /// The shared bytes behind them.
-    pub tail: Bytes,
+    /// Whose, how many, until when, and their shared bytes.
+    pub packets: Packets,
+    /// Their heads.
+    pub heads: Vec<u8>,
 }
 
 impl Held {
     /// Packets that wait.
     pub fn len(&self) -> usize {
-        self.heap.len()
+        self.packets
+    }
+
+    /// Whether there is room for more of them.
+    pub fn has_room(&self) -> bool {
+        self.heap.len() < HELD_MAX
     }
 
     /// Whether none does.
@@ -55,53 +57,57 @@ impl Held {
         self.heap.peek().map(|Reverse((at, ..))| *at)
     }
 
-    /// Keeps a packet until its time.
-    pub fn push(&mut self, at: Instant, connection: ConnectionId, head: &[u8], tail: Bytes) {
-        debug_assert!(self.len() < HELD_MAX, "the caller leaves what has no room in the lane");
+    /// Keeps packets until their time.
+    pub fn push(&mut self, packets: Packets, heads: &[u8]) {
+        debug_assert!(self.has_room(), "the caller leaves what has no room in the lane");
         let index = self.free.pop().unwrap_or_else(|| {
-            let head = Vec::with_capacity(head.len());
-            self.places.push(Place { connection, at, head, tail: Bytes::new() });
+            self.places.push(Place { packets: packets.clone(), heads: Vec::with_capacity(heads.len()) });
             self.places.len() - 1
         });
-        let place = &mut self.places[index];
-        (place.connection, place.at, place.tail) = (connection, at, tail);
-        place.head.clear();
-        place.head.extend_from_slice(head);
-        self.heap.push(Reverse((at, self.next_order, index)));
+        self.heap.push(Reverse((packets.at, self.next_order, index)));
         self.next_order += 1;
+        self.packets += usize::from(packets.count);
+        let place = &mut self.places[index];
+        place.packets = packets;
+        place.heads.clear();
+        place.heads.extend_from_slice(heads);
     }
 
-    /// The next packet that leaves by `until`. It is to be used before the next call of anything.
+    /// The next ones that leave by `until`. They are to be used before the next call of anything.
     pub fn pop(&mut self, until: Instant) -> Option<&mut Place> {
         self.next_at().filter(|at| *at <= until)?;
         let Reverse((_, _, index)) = self.heap.pop()?;
         self.free.push(index);
-        Some(&mut self.places[index])
+        let place = &mut self.places[index];
+        self.packets -= usize::from(place.packets.count);
+        Some(place)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::carrier::Carrier;
+    use crate::carrier::{Carrier, ConnectionId};
+    use bytes::Bytes;
 
     fn at(us: u64) -> Instant {
         Instant::from_us(us)
     }
 
-    fn slot(slot: u32) -> ConnectionId {
-        ConnectionId { slot, generation: 1, carrier: Carrier::Udp }
+    fn packet(us: u64, slot: u32, tail: &'static [u8]) -> Packets {
+        let connection = ConnectionId { slot, generation: 1, carrier: Carrier::Udp };
+        Packets::one(connection, at(us), Bytes::from_static(tail))
     }
 
     fn pop(held: &mut Held, until_us: u64) -> Option<(u32, Vec<u8>)> {
-        held.pop(at(until_us)).map(|p| (p.connection.slot, p.head.clone()))
+        held.pop(at(until_us)).map(|p| (p.packets.connection.slot, p.heads.clone()))
     }
 
     #[test]
     fn packets_leave_by_time_and_those_of_one_time_in_order() {
         let mut held = Held::default();
         for (us, client, byte) in [(20, 1, 1), (40, 1, 2), (20, 2, 3), (20, 2, 4), (10, 3, 5)] {
-            held.push(at(us), slot(client), &[byte], Bytes::new());
+            held.push(packet(us, client, b""), &[byte]);
         }
         assert_eq!((held.len(), held.next_at()), (5, Some(at(10))));
         assert_eq!(pop(&mut held, 9), None);
@@ -114,10 +120,11 @@ mod tests {
     fn places_are_used_again() {
         let mut held = Held::default();
         for round in 0..100 {
-            held.push(at(round), slot(0), &[7; 40], Bytes::from_static(b"tail"));
-            held.push(at(round), slot(0), &[8; 50], Bytes::new());
-            assert_eq!(held.pop(at(round)).map(|p| (p.head.len(), p.tail.len())), Some((40, 4)));
-            assert_eq!(held.pop(at(round)).map(|p| (p.head.len(), p.tail.len())), Some((50, 0)));
+            held.push(packet(round, 0, b"tail"), &[7; 40]);
+            held.push(Packets { count: 5, ..packet(round, 0, b"") }, &[8; 50]);
+            assert_eq!(held.len(), 6);
+            let next = |held: &mut Held| held.pop(at(round)).map(|p| (p.heads.len(), p.packets.tail.len()));
+            assert_eq!((next(&mut held), next(&mut held)), (Some((40, 4)), Some((50, 0))));
         }
         assert_eq!((held.places.len(), held.is_empty()), (2, true));
     }

@@ -5,7 +5,7 @@
 //!              arrivals (connected, packet, room, moved, disconnected)
 //!   carrier  ───────────────────────────────────────────▶  tick
 //!   thread   ◀───────────────────────────────────────────  thread
-//!              departures (packet with a shared tail, disconnect)
+//!              departures (packets with a shared tail, disconnect)
 //! ```
 //!
 //! Both ways are a [`lane`]: bounded, lock-free, one writer and one reader. A carrier whose arrivals lane
@@ -18,6 +18,7 @@
 pub mod doorbell;
 pub mod held;
 pub mod lane;
+mod packets;
 pub mod quic;
 pub mod roster;
 mod socket;
@@ -25,9 +26,9 @@ pub mod udp;
 
 use std::net::SocketAddr;
 
-use bytes::Bytes;
 pub use ninefold_protocol::connection::Shard;
 use ninefold_protocol::time::{Duration, Instant};
+pub use packets::Packets;
 use smallvec::SmallVec;
 
 /// Threads that UDP sockets may have.
@@ -126,19 +127,11 @@ fn is_other_path(before: SocketAddr, after: SocketAddr) -> bool {
     before.ip().to_canonical() != after.ip().to_canonical()
 }
 
-/// What the tick tells a carrier. A packet's head rides in the lane.
+/// What the tick tells a carrier. Packets' heads ride in the lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Departure {
-    /// Seal and send the head with this tail behind it.
-    Packet {
-        /// Whose.
-        connection: ConnectionId,
-        /// When it is to leave: UDP keeps to it within about a millisecond. What rides with QUIC, which paces by
-        /// itself, leaves at once.
-        at: Instant,
-        /// Bytes shared with other packets; copied once, into the sealed packet.
-        tail: Bytes,
-    },
+    /// Seal and send these.
+    Packets(Packets),
     /// End the session.
     Disconnect(ConnectionId),
 }
@@ -146,7 +139,9 @@ pub enum Departure {
 impl Departure {
     fn carrier(&self) -> Carrier {
         match self {
-            Departure::Packet { connection, .. } | Departure::Disconnect(connection) => connection.carrier,
+            Departure::Packets(Packets { connection, .. }) | Departure::Disconnect(connection) => {
+                connection.carrier
+            }
         }
     }
 }

@@ -12,15 +12,17 @@
 //! [`CONTROL_PACKETS_MAX`] packets of them.
 
 use bytes::Bytes;
-use ninefold_protocol::frame::{EVENT_BYTES, FragmentHeader, kind};
-use ninefold_protocol::limits::{FRAGMENT_HEADER_BYTES, FRAGMENT_PAYLOAD_BYTES, PACKET_BYTES_MAX};
+use ninefold_protocol::frame::{EVENT_BYTES, kind};
+use ninefold_protocol::limits::{
+    FRAGMENT_HEADER_BYTES, FRAGMENT_PAYLOAD_BYTES, FRAME_HEADER_BYTES, PACKET_BYTES_MAX, PACKET_HEADER_BYTES,
+};
+use ninefold_protocol::link::Leaving;
 use ninefold_protocol::link::congestion::PACER_BURST_MAX;
-use ninefold_protocol::link::{Built, Leaving};
 use ninefold_protocol::time::{Duration, Instant};
 use zerocopy::IntoBytes;
 
 use super::{Pick, Plan};
-use crate::carrier::{Carrier, ConnectionId, Departure, Departures, Rooms};
+use crate::carrier::{Carrier, ConnectionId, Departure, Departures, Packets, Rooms};
 use crate::sending::Token;
 use crate::session::{Receipt, Session, Sessions, Stage};
 use crate::telemetry::{Counters, TurnClock};
@@ -43,8 +45,8 @@ pub fn egress(
 ) {
     // As many as there surely are, so that the carriers' ends are not asked for each client.
     let rooms = departures.rooms(PACKET_BYTES_MAX, 0);
-    let buffer = [0; PACKET_BYTES_MAX];
-    let mut writing = Writing { now, tick, turns, departures, rooms, counters, buffer };
+    let (run, buffer) = (Run::default(), [0; PACKET_BYTES_MAX]);
+    let mut writing = Writing { now, tick, turns, departures, rooms, counters, run, buffer };
     for planned in &plan.clients {
         let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
         let connection = session.connection;
@@ -68,8 +70,42 @@ struct Writing<'t> {
     /// Packets for which there surely is room.
     rooms: Rooms,
     counters: &'t mut Counters,
+    /// Fragments that are written and not handed over yet.
+    run: Run,
     /// Each packet's head is written here.
     buffer: [u8; PACKET_BYTES_MAX],
+}
+
+/// Fragments of a chunk that follow each other and leave at one time.
+struct Run {
+    at: Instant,
+    /// Place among the client's sendings, and the first of them.
+    first: Pick,
+    count: u16,
+    /// Their heads, one behind the other.
+    heads: [u8; PACKET_BYTES_MAX],
+}
+
+/// What stands before a fragment's payload in a packet with nothing else in it.
+const HEAD_BYTES: usize = PACKET_HEADER_BYTES + FRAME_HEADER_BYTES + FRAGMENT_HEADER_BYTES;
+/// Fragments of a run.
+const RUN_MAX: u16 = (PACKET_BYTES_MAX / HEAD_BYTES) as u16;
+
+impl Default for Run {
+    fn default() -> Self {
+        let first = Pick { sending: 0, index: 0 };
+        Run { at: Instant::ZERO, first, count: 0, heads: [0; PACKET_BYTES_MAX] }
+    }
+}
+
+impl Run {
+    /// Whether this fragment is the next of it.
+    fn takes(&self, view: &View, at: Instant, pick: Pick) -> bool {
+        let Run { first, count, .. } = *self;
+        (1..RUN_MAX).contains(&count)
+            && (at, pick.sending) == (self.at, first.sending)
+            && view.sendings()[pick.sending].follows(pick.index, first.index + count - 1)
+    }
 }
 
 impl Writing<'_> {
@@ -92,6 +128,7 @@ impl Writing<'_> {
             };
             self.fragment(session, at, *pick);
         }
+        self.hand_over_run(session);
     }
 
     /// A few packets at once, of which only the last is shorter than the others if that can be.
@@ -103,12 +140,14 @@ impl Writing<'_> {
         }
         let rode = self.control(session, snapshot, shorter);
         shorter.filter(|_| !rode).into_iter().for_each(|pick| self.fragment(session, self.now, pick));
+        self.hand_over_run(session);
     }
 
     /// Acknowledgements, reliable messages, the snapshot and events: they leave at once, whatever the line's rate. Where
     /// a packet has room for it, a fragment rides with them; says whether it did.
     fn control(&mut self, session: &mut Session, mut snapshot: &[u8], rider: Option<Pick>) -> bool {
         let mut rode = false;
+        self.hand_over_run(session);
         session.events.expire(self.tick);
         for _ in 0..CONTROL_PACKETS_MAX {
             let has_events = !session.events.is_empty();
@@ -137,10 +176,11 @@ impl Writing<'_> {
             });
             let mut tail = Bytes::new();
             if let Some(pick) = rider.filter(|_| !rode) {
-                let (header, payload, token) = fragment(&session.view, pick);
+                let sending = &session.view.sendings()[pick.sending];
+                let (header, payload) = sending.fragment(pick.index);
                 if packet.fits(FRAGMENT_HEADER_BYTES + payload.len()) {
                     packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), payload.len());
-                    receipt = receipt.with_fragment(token);
+                    receipt = receipt.with_fragment(Token { sending: sending.id, index: pick.index });
                     (tail, rode) = (payload, true);
                 }
             }
@@ -149,24 +189,49 @@ impl Writing<'_> {
             let slot = session.connection.slot as usize;
             let head = &self.buffer[..built.head_bytes];
             self.turns.sent(slot, head, built.tail_bytes, &mut self.counters.frames.sent);
-            self.hand_over(session.connection, self.now, built, tail);
+            let packet = Packets::one(session.connection, self.now, tail);
+            self.spend_room(&packet, built.head_bytes);
+            let pushed = self.departures.push(Departure::Packets(packet), &self.buffer[..built.head_bytes]);
+            debug_assert!(pushed.is_ok(), "room was asked for, and only the tick writes here");
         }
         rode
     }
 
     fn fragment(&mut self, session: &mut Session, at: Instant, pick: Pick) {
-        let connection = session.connection;
-        let (header, tail, token) = fragment(&session.view, pick);
-        let body_bytes = FRAGMENT_HEADER_BYTES + tail.len();
+        if !self.run.takes(&session.view, at, pick) {
+            self.hand_over_run(session);
+            (self.run.at, self.run.first) = (at, pick);
+        }
+        let sending = &session.view.sendings()[pick.sending];
+        let (id, header) = (sending.id, sending.header(pick.index));
+        let payload_bytes = sending.payload_bytes(pick.index);
         // What is held until its time leaves then.
         let late_by = if at > self.now { Duration::ZERO } else { session.leaves_late_by };
         let leaving = Leaving { due: at, at: at + late_by };
         let mut packet = session.link.bare_packet(leaving, &mut self.buffer);
-        packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), tail.len());
-        packet.token(Receipt::default().with_fragment(token));
+        packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), payload_bytes);
+        packet.token(Receipt::default().with_fragment(Token { sending: id, index: pick.index }));
         let built = packet.finish().expect("it has a fragment in it");
-        self.turns.sent_fragment(connection.slot as usize, body_bytes, &mut self.counters.frames.sent);
-        self.hand_over(connection, at, built, tail);
+        let head = usize::from(self.run.count) * HEAD_BYTES;
+        self.run.heads[head..][..HEAD_BYTES].copy_from_slice(&self.buffer[..built.head_bytes]);
+        self.run.count += 1;
+        let body_bytes = FRAGMENT_HEADER_BYTES + payload_bytes;
+        let slot = session.connection.slot as usize;
+        self.turns.sent_fragment(slot, body_bytes, &mut self.counters.frames.sent);
+    }
+
+    /// Hands over the fragments that are written.
+    fn hand_over_run(&mut self, session: &Session) {
+        let Run { at, first, count, .. } = self.run;
+        if std::mem::take(&mut self.run.count) == 0 {
+            return;
+        }
+        let tail = session.view.sendings()[first.sending].payloads(first.index, count);
+        let head_bytes = usize::from(count) * HEAD_BYTES;
+        let packets = Packets { connection: session.connection, at, count, tail };
+        self.spend_room(&packets, head_bytes);
+        let pushed = self.departures.push(Departure::Packets(packets), &self.run.heads[..head_bytes]);
+        debug_assert!(pushed.is_ok(), "there was room when the plan was made, and only the tick writes here");
     }
 
     fn has_room(&mut self, connection: ConnectionId) -> bool {
@@ -177,27 +242,17 @@ impl Writing<'_> {
         *room > 0
     }
 
-    /// Gives a packet, whose head is in the buffer, to its carrier.
-    fn hand_over(&mut self, connection: ConnectionId, at: Instant, built: Built, tail: Bytes) {
-        self.counters.packets_out += 1;
-        self.counters.packet_bytes_out += (built.head_bytes + built.tail_bytes) as u64;
-        let room = self.rooms.of(connection);
-        *room = room.saturating_sub(1);
-        let departure = Departure::Packet { connection, at, tail };
-        let pushed = self.departures.push(departure, &self.buffer[..built.head_bytes]);
-        debug_assert!(pushed.is_ok(), "room was asked for, and only the tick writes here");
+    /// Counts packets, whose room in the lane is gone.
+    fn spend_room(&mut self, packets: &Packets, heads_bytes: usize) {
+        self.counters.packets_out += u64::from(packets.count);
+        self.counters.packet_bytes_out += (heads_bytes + packets.tail.len()) as u64;
+        let room = self.rooms.of(packets.connection);
+        *room = room.saturating_sub(packets.count.into());
     }
 }
 
 fn is_full(view: &View, pick: Pick) -> bool {
     view.sendings()[pick.sending].payload_bytes(pick.index) == FRAGMENT_PAYLOAD_BYTES
-}
-
-/// A picked fragment: its header, its payload, and what says that it arrived.
-fn fragment(view: &View, pick: Pick) -> (FragmentHeader, Bytes, Token) {
-    let sending = &view.sendings()[pick.sending];
-    let (header, payload) = sending.fragment(pick.index);
-    (header, payload, Token { sending: sending.id, index: pick.index })
 }
 
 impl Session {

@@ -140,16 +140,17 @@ impl Crowd {
         }
         self.next_tick += self.period;
         self.tick.run(now, &mut self.end, &|| 0);
-        while let Some((departure, head)) = self.carrier.departures.pop(&mut buffer) {
-            let Departure::Packet { connection, at, tail } = departure else { continue };
-            let member = &mut self.members[connection.slot as usize];
-            if tail.is_empty() {
+        while let Some((departure, heads)) = self.carrier.departures.pop(&mut buffer) {
+            let Departure::Packets(packets) = departure else { continue };
+            let member = &mut self.members[packets.connection.slot as usize];
+            if packets.tail.is_empty() {
                 member.told.0 += 1;
-                member.told.1 += head.len() as u64;
+                member.told.1 += heads.len() as u64;
             }
-            let packet = [&head[..], &tail].concat();
-            member.keep(at, false, &packet);
-            member.down.send(at.as_us(), packet.len(), packet);
+            for packet in packets.each(heads).map(|parts| parts.concat()) {
+                member.keep(packets.at, false, &packet);
+                member.down.send(packets.at.as_us(), packet.len(), packet);
+            }
         }
         true
     }

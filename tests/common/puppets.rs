@@ -439,13 +439,14 @@ impl Stage {
     pub fn after(&mut self) {
         let mut buffer = [0; PACKET_BYTES_MAX];
         let mut leaving = Vec::new();
-        while let Some((departure, head)) = self.carrier.departures.pop(&mut buffer) {
+        while let Some((departure, heads)) = self.carrier.departures.pop(&mut buffer) {
             if let Some(hasher) = &mut self.departed {
                 // Its connection, its time and its bytes are all in it.
-                (format!("{departure:?}"), &head).hash(hasher);
+                (format!("{departure:?}"), &heads).hash(hasher);
             }
-            let Departure::Packet { connection, at, tail } = departure else { continue };
-            leaving.push((at, connection.slot as usize, [&head[..], &tail].concat()));
+            let Departure::Packets(packets) = departure else { continue };
+            let index = packets.connection.slot as usize;
+            leaving.extend(packets.each(heads).map(|parts| (packets.at, index, parts.concat())));
         }
         // All of them leave before the next tick, each at its time.
         leaving.sort_by_key(|(at, ..)| *at);
@@ -584,5 +585,16 @@ impl Puppet {
             Message::ChunkEnter { cx, cz } => Some((*cx, *cz)),
             _ => None,
         })
+    }
+
+    /// Forgets its chunks and asks for the ring around it again.
+    pub fn ask_for_ring(&mut self) {
+        self.chunks.clear();
+        self.fragments.clear();
+        let (cx, cz) = self.active().expect("it is in the world");
+        for (dx, dz) in (-1..=1).flat_map(|dz| (-1..=1).map(move |dx| (dx, dz))) {
+            let key = ChunkKey { cx: cx + dx, cy: 0, cz: cz + dz };
+            self.link.send_message(&Message::ChunkRequest(key)).expect("it has said little");
+        }
     }
 }

@@ -69,11 +69,29 @@ impl Fragmenter {
     /// # Panics
     /// When `index` is not less than [`Fragmenter::count`].
     pub fn fragment(&self, index: u16) -> (FragmentHeader, Bytes) {
+        (self.header(index), self.payloads(index, 1))
+    }
+
+    /// The header of fragment `index`.
+    ///
+    /// # Panics
+    /// When `index` is not less than [`Fragmenter::count`].
+    pub fn header(&self, index: u16) -> FragmentHeader {
         assert!(index < self.count(), "fragment {index} of {}", self.count());
+        let length = self.payload_bytes(index) as u16;
+        FragmentHeader { index: index.into(), length: length.into(), ..self.first }
+    }
+
+    /// What so many fragments from `index` on carry, one behind the other: each [`FRAGMENT_PAYLOAD_BYTES`], a chunk's last
+    /// one what is left.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    pub fn payloads(&self, index: u16, fragments: u16) -> Bytes {
+        let end = usize::from(index) + usize::from(fragments);
+        assert!(end <= usize::from(self.count()), "{fragments} fragments from {index} of {}", self.count());
         let start = usize::from(index) * FRAGMENT_PAYLOAD_BYTES;
-        let end = self.bytes.len().min(start + FRAGMENT_PAYLOAD_BYTES);
-        let length = ((end - start) as u16).into();
-        (FragmentHeader { index: index.into(), length, ..self.first }, self.bytes.slice(start..end))
+        self.bytes.slice(start..self.bytes.len().min(end * FRAGMENT_PAYLOAD_BYTES))
     }
 }
 
@@ -91,6 +109,8 @@ mod tests {
         let (header, payload) = fragmenter.fragment(2);
         assert_eq!((header.index.get(), header.length.get()), (2, 1));
         assert_eq!(payload.as_ptr(), bytes[2 * FRAGMENT_PAYLOAD_BYTES..].as_ptr());
+        let [whole, end] = [fragmenter.payloads(0, 3), fragmenter.payloads(1, 2)];
+        assert_eq!((whole, end), (bytes.clone(), bytes.slice(FRAGMENT_PAYLOAD_BYTES..)));
     }
 
     #[test]

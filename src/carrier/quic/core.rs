@@ -311,10 +311,11 @@ impl QuicCore {
     /// Sends what the tick wrote.
     pub fn depart(&mut self, now: Instant, roster: &mut UdpCore, send: Send<'_>) {
         let mut buffer = [0; PACKET_BYTES_MAX];
-        while let Some((departure, head)) = self.end.departures.pop(&mut buffer) {
+        while let Some((departure, heads)) = self.end.departures.pop(&mut buffer) {
             match departure {
-                Departure::Packet { connection, tail, .. } => {
-                    let ended = self.peers.send(now, connection, head, &tail, &mut self.report);
+                Departure::Packets(packets) => {
+                    let connection = packets.connection;
+                    let ended = self.peers.send(now, &packets, heads, &mut self.report);
                     if let Some(Some(handle)) = self.by_slot.get(connection.slot as usize) {
                         self.touched.insert(handle.0);
                     }

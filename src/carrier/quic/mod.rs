@@ -323,7 +323,7 @@ impl Shared {
         let now = self.clock.now();
         let mut buffer = [0; PACKET_BYTES_MAX];
         for _ in 0..DEPARTURES_PER_TURN_MAX {
-            let Some((departure, head)) = departures.pop(&mut buffer) else {
+            let Some((departure, heads)) = departures.pop(&mut buffer) else {
                 let mut arrivals = self.arrivals.borrow_mut();
                 let mut report = self.report.borrow_mut();
                 let tell = |room| arrivals.push(room, &[]).is_ok();
@@ -331,16 +331,12 @@ impl Shared {
                 return false;
             };
             match departure {
-                Departure::Packet { connection, tail, .. } => {
-                    let ended = self.peers.borrow_mut().send(
-                        now,
-                        connection,
-                        head,
-                        &tail,
-                        &mut self.report.borrow_mut(),
-                    );
+                Departure::Packets(packets) => {
+                    let mut report = self.report.borrow_mut();
+                    let ended = self.peers.borrow_mut().send(now, &packets, heads, &mut report);
+                    drop(report);
                     if let Some(reason) = ended {
-                        self.end(connection, Some(reason), Some(DisconnectReason::ByPeer));
+                        self.end(packets.connection, Some(reason), Some(DisconnectReason::ByPeer));
                     }
                 }
                 Departure::Disconnect(id) => {

@@ -11,7 +11,7 @@ use super::congestion::{FlowController, HeldBack};
 use super::report::{Counted, QuicReport};
 use super::transport::{Flow, RECORD_BYTES, ROOM_PACKETS_MAX, SEND_BUFFER_BYTES, room};
 use crate::carrier::roster::Entry;
-use crate::carrier::{Arrival, ConnectionId, is_other_path};
+use crate::carrier::{Arrival, ConnectionId, Packets, is_other_path};
 
 /// A path that has been too narrow for so long, with packets waiting for it, will not grow.
 const NARROW_MAX: Duration = Duration::from_secs(5);
@@ -176,45 +176,34 @@ impl<C: Path> Peers<C> {
         self.slots.get_mut(id.slot as usize)?.as_deref_mut().filter(|peer| peer.id == id)
     }
 
-    /// Sends one packet: `head` and `tail` are put together here. Says why the session has to end, if so.
+    /// Sends packets: heads and tails are put together here, in one piece of memory. Says why the session has to end,
+    /// if so.
     pub fn send(
         &mut self,
         now: Instant,
-        id: ConnectionId,
-        head: &[u8],
-        tail: &Bytes,
+        packets: &Packets,
+        heads: &[u8],
         report: &mut QuicReport,
     ) -> Option<CloseReason> {
+        let id = packets.connection;
         let watched = &mut self.watched;
         let peer = self.slots.get_mut(id.slot as usize).and_then(|peer| peer.as_deref_mut());
         let Some(peer) = peer.filter(|peer| peer.id == id) else {
-            report.departures_stale += 1;
+            report.departures_stale += u64::from(packets.count);
             return None;
         };
         if !peer.is_watched {
             peer.is_watched = true;
             watched.push(id.slot);
         }
-        let mut packet = BytesMut::with_capacity(head.len() + tail.len());
-        packet.extend_from_slice(head);
-        packet.extend_from_slice(tail);
-        let space = peer.connection.space();
-        peer.left_over.get_or_insert(queued_bytes(space));
-        let overflows = u64::from(space < packet.len());
-        match peer.connection.send(packet.freeze()) {
-            Ok(()) => {
-                report.packets_out += 1;
-                peer.packets += 1;
-                report.send_buffer_overflows += overflows;
-            }
-            Err(NotSent::TooLarge) => {
-                report.packets_too_large += 1;
-                let since = *peer.narrow_since.get_or_insert(now);
-                return (now.since(since) >= NARROW_MAX).then_some(CloseReason::NarrowPath);
-            }
-            Err(NotSent::Gone) => report.departures_stale += 1,
+        let mut bytes = BytesMut::with_capacity(heads.len() + packets.tail.len());
+        let mut ended = None;
+        for [head, tail] in packets.each(heads) {
+            bytes.extend_from_slice(head);
+            bytes.extend_from_slice(tail);
+            ended = ended.or(peer.send(now, bytes.split().freeze(), report));
         }
-        None
+        ended
     }
 
     /// After the packets of a tick: tells the tick of rooms that have changed. `tell` says whether it
@@ -289,6 +278,27 @@ impl<C: Path> Peers<C> {
 }
 
 impl<C: Path> Peer<C> {
+    /// Sends one packet. Says why the session has to end, if so.
+    fn send(&mut self, now: Instant, packet: Bytes, report: &mut QuicReport) -> Option<CloseReason> {
+        let space = self.connection.space();
+        self.left_over.get_or_insert(queued_bytes(space));
+        let overflows = u64::from(space < packet.len());
+        match self.connection.send(packet) {
+            Ok(()) => {
+                report.packets_out += 1;
+                self.packets += 1;
+                report.send_buffer_overflows += overflows;
+            }
+            Err(NotSent::TooLarge) => {
+                report.packets_too_large += 1;
+                let since = *self.narrow_since.get_or_insert(now);
+                return (now.since(since) >= NARROW_MAX).then_some(CloseReason::NarrowPath);
+            }
+            Err(NotSent::Gone) => report.departures_stale += 1,
+        }
+        None
+    }
+
     /// Counts what is left to count.
     pub fn settle(&mut self, report: &mut QuicReport) {
         self.counted.take(&self.connection.stats(), report);

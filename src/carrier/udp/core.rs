@@ -25,11 +25,11 @@ use super::front::Front;
 use super::handing::{Came, HANDED_BYTES_MAX, Taken};
 use super::lateness::Lateness;
 use super::office::Office;
-use crate::carrier::held::{HELD_MAX, Held};
+use crate::carrier::held::Held;
 use crate::carrier::roster::{Entry, Generations};
-use crate::carrier::{Arrival, CarrierEnd, ConnectionId, Departure, Shard};
+use crate::carrier::{Arrival, CarrierEnd, ConnectionId, Departure, Packets, Shard};
 
-/// Departures before arrivals get their turn, and the clock is read again: half a millisecond's.
+/// Packets before arrivals get their turn, and the clock is read again: half a millisecond's.
 const DEPARTURES_PER_TURN_MAX: usize = 256;
 /// Comings and goings that may wait for room in the lane; at so many nothing more is to be taken until the tick has
 /// taken some, and the kernel's buffer decides what is lost.
@@ -261,33 +261,37 @@ impl<O: Office> UdpCore<O> {
         let sessions = office.sessions();
         let mut turn = Turn { now, outlet, report };
         while let Some(place) = held.pop(until) {
-            let late = now.since(place.at) > DEPARTURE_LATE_MIN;
-            turn.report.departures_late += u64::from(late);
-            let parts: [&[u8]; 2] = [&place.head, &place.tail];
-            turn.send(sessions, generations, place.connection, &parts);
-            place.tail = Bytes::new();
+            let late = now.since(place.packets.at) > DEPARTURE_LATE_MIN;
+            turn.report.departures_late += u64::from(late) * u64::from(place.packets.count);
+            turn.send(sessions, generations, &place.packets, &place.heads);
+            place.packets.tail = Bytes::new();
         }
-        let mut head = [0; PACKET_BYTES_MAX];
-        let mut more = written > DEPARTURES_PER_TURN_MAX;
-        for _ in 0..written.min(DEPARTURES_PER_TURN_MAX) {
-            let has_room = held.len() < HELD_MAX;
-            let Some((departure, head)) = has_room.then(|| end.departures.pop(&mut head)).flatten() else {
-                more = false;
+        let mut heads = [0; PACKET_BYTES_MAX];
+        let (mut left, mut packets) = (written, 0);
+        while left > 0 && packets < DEPARTURES_PER_TURN_MAX {
+            let popped = held.has_room().then(|| end.departures.pop(&mut heads)).flatten();
+            let Some((departure, heads)) = popped else {
+                left = 0;
                 break;
             };
+            left -= 1;
             match departure {
-                Departure::Packet { connection, at, tail } if at > until => {
-                    turn.report.departures_held += 1;
-                    held.push(at, connection, head, tail);
+                Departure::Packets(run) if run.at > until => {
+                    packets += usize::from(run.count);
+                    turn.report.departures_held += u64::from(run.count);
+                    held.push(run, heads);
                 }
-                Departure::Packet { connection, at, tail } => {
-                    turn.send(sessions, generations, connection, &[head, &tail]);
-                    if let Some(by) = lateness.note(connection, at, now) {
+                Departure::Packets(run) => {
+                    packets += usize::from(run.count);
+                    turn.send(sessions, generations, &run, heads);
+                    if let Some(by) = lateness.note(run.connection, run.at, now) {
+                        let connection = run.connection;
                         // Where there is no room it is told when it has changed again.
                         let _ = end.arrivals.push(Arrival::Late { connection, by }, &[]);
                     }
                 }
                 Departure::Disconnect(connection) => {
+                    packets += 1;
                     if generations.is_current(connection) {
                         sessions.disconnect(connection.slot);
                     }
@@ -295,7 +299,7 @@ impl<O: Office> UdpCore<O> {
             }
         }
         turn.outlet.flush(turn.report);
-        more
+        left > 0
     }
 
     /// Sends what the connection layer itself has to say.
@@ -326,22 +330,19 @@ struct Turn<'u, O> {
 }
 
 impl<O: Outlet> Turn<'_, O> {
-    /// Seals a packet, unless its session has ended.
-    fn send(
-        &mut self,
-        sessions: &mut Sessions,
-        generations: &Generations,
-        to: ConnectionId,
-        parts: &[&[u8]; 2],
-    ) {
+    /// Seals packets, unless their session has ended.
+    fn send(&mut self, sessions: &mut Sessions, generations: &Generations, packets: &Packets, heads: &[u8]) {
+        let to = packets.connection;
         if !generations.is_current(to) {
-            self.report.departures_stale += 1;
+            self.report.departures_stale += u64::from(packets.count);
             return;
         }
-        let room = self.outlet.room(self.report, PACKET_BYTES_MAX);
-        match sessions.seal(self.now, to.slot, parts, room) {
-            Ok((to, bytes)) => self.outlet.sealed(to, bytes, self.report),
-            Err(_) => self.report.departures_stale += 1,
+        for parts in packets.each(heads) {
+            let room = self.outlet.room(self.report, PACKET_BYTES_MAX);
+            match sessions.seal(self.now, to.slot, &parts, room) {
+                Ok((to, bytes)) => self.outlet.sealed(to, bytes, self.report),
+                Err(_) => self.report.departures_stale += 1,
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use super::core::Outlet;
 use super::office::Office;
 use super::*;
-use crate::carrier::{self, Arrival, ConnectionId, Departure, TickEnd};
+use crate::carrier::{self, Arrival, ConnectionId, Departure, Packets, TickEnd};
 
 const THREADS: usize = 3;
 const PLAYERS: usize = 6;
@@ -255,8 +255,7 @@ impl World {
             }
         }
         for (connection, _) in self.sessions.values() {
-            let packet =
-                Departure::Packet { connection: *connection, at: self.now, tail: Default::default() };
+            let packet = Departure::Packets(Packets::one(*connection, self.now, Default::default()));
             self.tick.departures.push(packet, b"and one back").unwrap();
         }
     }
