@@ -88,7 +88,7 @@ pub struct Bare {
 }
 
 impl Bare {
-    pub fn start(is_aes: bool, clients: usize, k: usize, hz: u32) -> Bare {
+    pub fn start(is_aes: bool, clients: usize, k: usize, every_ticks: u32, hz: u32) -> Bare {
         let socket = bind();
         let address = socket.local_addr().unwrap();
         let mut sessions = Vec::new();
@@ -101,7 +101,7 @@ impl Bare {
         }
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || serve(socket, sessions, k, hz, &stopped));
+        let thread = std::thread::spawn(move || serve(socket, sessions, k, every_ticks, hz, &stopped));
         Bare { address, callers: callers.into(), stop, thread }
     }
 
@@ -117,7 +117,14 @@ impl Bare {
     }
 }
 
-fn serve(socket: UdpSocket, mut sessions: Vec<Session>, k: usize, hz: u32, stop: &AtomicBool) {
+fn serve(
+    socket: UdpSocket,
+    mut sessions: Vec<Session>,
+    k: usize,
+    every_ticks: u32,
+    hz: u32,
+    stop: &AtomicBool,
+) {
     let by_address: HashMap<SocketAddr, usize, RandomState> =
         sessions.iter().enumerate().map(|(n, session)| (session.address, n)).collect();
     let mut mail = Mail::new(socket).unwrap();
@@ -126,6 +133,7 @@ fn serve(socket: UdpSocket, mut sessions: Vec<Session>, k: usize, hz: u32, stop:
     let payloads: Vec<u8> = (0..PAYLOADS * body_bytes).map(|n| n as u8).collect();
     let period = Duration::from_secs(1) / hz;
     let mut next = Instant::now();
+    let mut tick = 0;
     while !stop.load(Relaxed) {
         loop {
             let count = mail.receive().unwrap();
@@ -137,7 +145,10 @@ fn serve(socket: UdpSocket, mut sessions: Vec<Session>, k: usize, hz: u32, stop:
                 break;
             }
         }
-        for (n, session) in sessions.iter_mut().enumerate() {
+        tick += 1;
+        // Each has its turn in another tick, as who asks at a time of its own.
+        let turn = |n: usize| (n + tick).is_multiple_of(every_ticks as usize);
+        for (n, session) in sessions.iter_mut().enumerate().filter(|(n, _)| turn(*n)) {
             for _ in 0..k {
                 let datagram = &mut mail.room(&mut report, BYTES_OUT)[..BYTES_OUT];
                 let payload = (session.down.sequence as usize * 7 + n) % PAYLOADS;

@@ -36,11 +36,22 @@ pub enum Wish {
     Nothing,
     /// They walk about and want each chunk around them again once they have it.
     Explore,
-    /// They stand and want all chunks around them again, so many of their own ticks apart.
+    /// They stand and want chunks again, so many of their own ticks apart.
     Fetch {
         /// How many.
         every_ticks: u64,
+        /// Which.
+        what: Fetched,
     },
+}
+
+/// Chunks that are wanted again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetched {
+    /// That in which they stand.
+    Active,
+    /// The eight around it.
+    Neighbours,
 }
 
 /// What the callers count.

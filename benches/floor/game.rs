@@ -25,14 +25,17 @@ use ninefold_client::protocol::limits::PACKET_BYTES_MAX;
 use ninefold_client::protocol::link::Link;
 use ninefold_client::world::{Biome, Cell, ChunkCoord, FIXED_PER_UNIT, Generator, Grid, OpenCell};
 
-use crate::clients::{Caller, Counts, Wish, bind};
+use crate::clients::{Caller, Counts, Fetched, Wish, bind};
+use crate::large::Large;
 
 /// Inputs in a packet: as many as a short line leaves without the server's word.
 const INPUTS: u32 = 3;
 /// A walker turns after so many of its ticks.
 const TURN_TICKS: u64 = 90;
-/// Who fetches wants about 32 KiB in so many ticks.
+/// Who fetches the chunks around it wants about 46 KB in so many ticks.
 const FETCH_EVERY_TICKS: u64 = 24;
+/// Who fetches the chunk in which it stands wants 32 KiB in so many: as many datagrams as go to who walks.
+pub const FETCH_LARGE_EVERY_TICKS: u64 = 8;
 
 /// What the players do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,21 +48,26 @@ pub enum Play {
     Prompt,
     /// They stand and get chunks now and then, as fast as they can be sent.
     Fetching,
+    /// The same, where each chunk has 32 KiB; a few chunks, which many share.
+    Large,
+    /// They stand in those, and nothing changes.
+    LargeIdle,
 }
 
 impl Play {
     pub fn wish(self) -> Wish {
         match self {
             Play::Exploring => Wish::Explore,
-            Play::Idle | Play::Prompt => Wish::Nothing,
-            Play::Fetching => Wish::Fetch { every_ticks: FETCH_EVERY_TICKS },
+            Play::Idle | Play::Prompt | Play::LargeIdle => Wish::Nothing,
+            Play::Fetching => Wish::Fetch { every_ticks: FETCH_EVERY_TICKS, what: Fetched::Neighbours },
+            Play::Large => Wish::Fetch { every_ticks: FETCH_LARGE_EVERY_TICKS, what: Fetched::Active },
         }
     }
 
     fn neighbour_fragments_per_tick(self) -> u32 {
         match self {
             Play::Exploring => 4,
-            Play::Idle | Play::Prompt | Play::Fetching => 32,
+            _ => 32,
         }
     }
 }
@@ -92,27 +100,43 @@ impl Generator for Rough {
 
 /// The server.
 pub struct Ours {
-    server: Server,
+    whole: Whole,
     protocol_id: u64,
+}
+
+enum Whole {
+    Server(Box<Server>),
+    Large(Large),
 }
 
 impl Ours {
     pub fn start(play: Play, hz: u32) -> Ours {
         let ordinary = Config::default();
+        let is_large = matches!(play, Play::Large | Play::LargeIdle);
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             tick_rate_hz: hz,
             // Who stands is to see nothing move.
             creatures_per_chunk: 0,
-            spawn_radius_chunks: 12,
+            spawn_radius_chunks: if is_large { 2 } else { 12 },
             neighbour_fragments_per_tick: play.neighbour_fragments_per_tick(),
             trace_dir: PathBuf::new(),
             udp_threads: crate::udp_threads(),
             gather_us: if play == Play::Prompt { 0 } else { ordinary.gather_us },
             ..ordinary
         };
-        let protocol_id = config.protocol_id;
-        Ours { server: Server::start(&config, Arc::new(Rough)).expect("the server starts"), protocol_id }
+        let whole = match play {
+            Play::Large | Play::LargeIdle => Whole::Large(Large::start(&config, unix_s())),
+            _ => Whole::Server(Server::start(&config, Arc::new(Rough)).expect("the server starts").into()),
+        };
+        Ours { whole, protocol_id: config.protocol_id }
+    }
+
+    fn address(&self) -> SocketAddr {
+        match &self.whole {
+            Whole::Server(server) => server.address(),
+            Whole::Large(large) => large.address(),
+        }
     }
 
     pub fn callers(&self, is_aes: bool, clients: usize) -> Vec<Caller> {
@@ -124,7 +148,7 @@ impl Ours {
                 create_unix_s: unix_s(),
                 expire_unix_s: unix_s() + 60,
                 timeout_s: 10,
-                server_addresses: vec![self.server.address()],
+                server_addresses: vec![self.address()],
                 user_data: [0; 256],
             };
             let mut random = fastrand::Rng::with_seed(number);
@@ -133,15 +157,15 @@ impl Ours {
             let down = std::array::from_fn(|_| random.u8(..));
             ConnectToken::mint_extended(&params, extensions, &DEVELOPMENT_KEY, nonce, up, down).unwrap()
         };
-        let caller =
-            |number| Caller::ours(bind(), self.server.address(), Player::new(number, &token(number)));
+        let caller = |number| Caller::ours(bind(), self.address(), Player::new(number, &token(number)));
         (0..clients as u64).map(caller).collect()
     }
 
     /// What congestion control makes of the clients' lines.
     pub fn paced(&self) -> String {
         let asked = Asked { clients: usize::MAX, ..Asked::default() };
-        let state = self.server.state(&asked);
+        let Whole::Server(server) = &self.whole else { return "nobody asked".into() };
+        let state = server.state(&asked);
         let tenths = |of: &dyn Fn(&Told) -> u64| {
             let mut all: Vec<u64> = state.clients.dearest.iter().map(of).collect();
             all.sort_unstable();
@@ -154,10 +178,15 @@ impl Ours {
 
     /// Ends it, and says in what portions it has sent.
     pub fn stop(self) -> String {
-        let udp_ms = self.server.live().udp.iter().filter_map(|thread| thread.read());
-        let udp_ms: Vec<u64> = udp_ms.map(|(_, shown)| shown.report.cpu_ns / 1_000_000).collect();
-        let summary = self.server.stop().expect("no thread died");
-        let UdpReport { datagrams_out, runs_out, send_calls, send_errors, departures_held, .. } = summary.udp;
+        let (udp, udp_ms) = match self.whole {
+            Whole::Server(server) => {
+                let shown = server.live().udp.iter().filter_map(|thread| thread.read());
+                let ms: Vec<u64> = shown.map(|(_, shown)| shown.report.cpu_ns / 1_000_000).collect();
+                (server.stop().expect("no thread died").udp, ms)
+            }
+            Whole::Large(large) => (large.stop(), Vec::new()),
+        };
+        let UdpReport { datagrams_out, runs_out, send_calls, send_errors, departures_held, .. } = udp;
         assert_eq!(send_errors, 0);
         let each = |of: u64, parts: u64| of as f64 / parts.max(1) as f64;
         format!(
@@ -255,10 +284,10 @@ impl Player {
         if wish == Wish::Explore && self.ticks.is_multiple_of(TURN_TICKS) {
             self.wish = (self.random.i16(..), self.random.i16(..));
         }
-        if let Wish::Fetch { every_ticks } = wish
+        if let Wish::Fetch { every_ticks, what } = wish
             && self.ticks.is_multiple_of(every_ticks)
         {
-            self.ask_for_all();
+            self.ask_for(what);
         }
         let mut datagram = [0; DATAGRAM_BYTES_MAX];
         self.connection.handle_timeout(now);
@@ -284,11 +313,12 @@ impl Player {
         }
     }
 
-    fn ask_for_all(&mut self) {
+    fn ask_for(&mut self, what: Fetched) {
         let Some((cx, cz)) = self.active else { return };
         for (dx, dz) in (-1..=1).flat_map(|dz| (-1..=1).map(move |dx| (dx, dz))) {
             let key = ChunkKey { cx: cx + dx, cy: 0, cz: cz + dz };
-            if (dx, dz) != (0, 0) {
+            let is_active = (dx, dz) == (0, 0);
+            if is_active == (what == Fetched::Active) {
                 let _ = self.link.send_message(&Message::ChunkRequest(key));
             }
         }

@@ -15,12 +15,13 @@
 mod bare;
 mod clients;
 mod game;
+mod large;
 
 use std::time::Duration;
 
 use bare::Bare;
 use clients::{Crowd, Wish};
-use game::{Ours, Play};
+use game::{FETCH_LARGE_EVERY_TICKS, Ours, Play};
 use rustix::time::{ClockId, clock_gettime};
 
 const CLIENTS: usize = 1_000;
@@ -29,14 +30,17 @@ const HZ: u32 = 60;
 const WARM_UP: Duration = Duration::from_millis(2_500);
 const MEASURED: Duration = Duration::from_secs(3);
 const MEASURED_BARE: Duration = Duration::from_millis(1_500);
-/// What counts as a chunk here; this world's are smaller, so that several make one.
+/// What counts as a chunk here; the ordinary world's are smaller, so that several make one.
 const CHUNK_BYTES: f64 = 32.0 * 1_024.0;
+/// Its fragments.
+const CHUNK_DATAGRAMS: usize = 29;
 
-const CASES: [(&str, Play); 4] = [
+const CASES: [(&str, Play); 5] = [
     ("walking", Play::Exploring),
     ("idle", Play::Idle),
     ("prompt", Play::Prompt),
     ("chunks", Play::Fetching),
+    ("large", Play::Large),
 ];
 
 /// UDP threads of ours.
@@ -100,15 +104,21 @@ fn measure(crowd: &Crowd, measured: Duration) -> Cost {
     }
 }
 
-/// A bare server that sends `k` datagrams a tick.
-fn bare(is_aes: bool, k: usize) -> Cost {
-    let bare = Bare::start(is_aes, CLIENTS, k, HZ);
+/// A bare server that sends `k` datagrams a tick, in one of so many.
+fn bare(is_aes: bool, k: usize, every_ticks: u32) -> Cost {
+    let bare = Bare::start(is_aes, CLIENTS, k, every_ticks, HZ);
     let crowd = Crowd::start(bare.callers(), Wish::Nothing, HZ);
     std::thread::sleep(Duration::from_millis(300));
     let cost = measure(&crowd, MEASURED_BARE);
     crowd.stop();
     bare.stop();
     cost
+}
+
+/// What a bare server takes to send a chunk's datagrams at once, beyond standing idle.
+fn bare_chunk_us(is_aes: bool, idle_us: f64) -> f64 {
+    let sending = bare(is_aes, CHUNK_DATAGRAMS, FETCH_LARGE_EVERY_TICKS as u32);
+    (sending.us - idle_us) * FETCH_LARGE_EVERY_TICKS as f64
 }
 
 /// Ours, with clients that do this.
@@ -138,10 +148,10 @@ fn main() {
         }
         let is_chosen = |(name, _): &(&str, Play)| !any(&CASES.map(|(name, _)| name)) || is_asked(name);
         let cases = CASES.into_iter().filter(is_chosen);
-        let mut floors = [bare(is_aes, 0), bare(is_aes, 4)];
+        let mut floors = [bare(is_aes, 0, 1), bare(is_aes, 4, 1)];
         let costs: Vec<_> = cases.map(|(name, play)| (name, play, ours(is_aes, play))).collect();
         for (floor, k) in floors.iter_mut().zip([0, 4]) {
-            let again = bare(is_aes, k);
+            let again = bare(is_aes, k, 1);
             println!(
                 "{cipher}: bare k={k}: {:.2} and {:.2} us per client and tick, {:.2} datagrams came",
                 floor.us, again.us, again.datagrams
@@ -158,11 +168,19 @@ fn main() {
                  {datagrams:.2} datagrams came; {:.2} x bare k={k}; {sent}",
                 us / floor.us
             );
-            if let Some(idle) = idle.filter(|_| play == Play::Fetching) {
+            let idle = match play {
+                Play::Fetching => idle,
+                Play::Large => Some(ours(is_aes, Play::LargeIdle).0),
+                _ => None,
+            };
+            if let Some(idle) = idle {
                 let chunks = chunk_bytes / CHUNK_BYTES;
+                let ours_us = (us - idle.us) / chunks;
+                let bare_us = bare_chunk_us(is_aes, floors[0].us);
                 println!(
-                    "{cipher}: a chunk of 32 KiB delivered: {:.1} us beyond standing idle",
-                    (us - idle.us) / chunks
+                    "{cipher}: a chunk of 32 KiB delivered: {ours_us:.1} us beyond standing idle, {:.2} x the bare server's \
+                     {bare_us:.1}",
+                    ours_us / bare_us
                 );
             }
         }
