@@ -168,8 +168,14 @@ impl<'a> Ack<'a> {
     /// The ranges, newest first, inclusive, once `largest` has been widened to a whole packet number.
     pub fn ranges(&self, largest: u64) -> Result<SmallVec<[(u64, u64); 4]>, AckError> {
         let mut ranges = SmallVec::new();
+        self.each_range(largest, |start, end| ranges.push((start, end)))?;
+        Ok(ranges)
+    }
+
+    /// The same, one after the other, up to one that cannot be.
+    pub fn each_range(&self, largest: u64, mut each: impl FnMut(u64, u64)) -> Result<(), AckError> {
         let mut start = largest.checked_sub(self.first.into()).ok_or(AckError::Range(0))?;
-        ranges.push((start, largest));
+        each(start, largest);
         for (index, range) in self.ranges.chunks_exact(4).enumerate() {
             let gap = u64::from(u16::from_le_bytes([range[0], range[1]]));
             let length = u64::from(u16::from_le_bytes([range[2], range[3]]));
@@ -179,9 +185,9 @@ impl<'a> Ack<'a> {
             }
             let end = start.checked_sub(gap + 1).ok_or(error)?;
             start = end.checked_sub(length - 1).ok_or(error)?;
-            ranges.push((start, end));
+            each(start, end);
         }
-        Ok(ranges)
+        Ok(())
     }
 }
 

@@ -281,7 +281,7 @@ impl<T> Link<T> {
                 kind::ACK => {
                     let ack = Ack::parse(body)?;
                     let largest = self.widen_ack(&ack)?;
-                    ack.ranges(largest)?;
+                    ack.each_range(largest, |_, _| ())?;
                 }
                 kind::RELIABLE => {
                     self.inbox.check(body)?;

@@ -57,7 +57,7 @@ impl<T> Outgoing<T> {
         self.sent.memory_bytes() + self.outbox.memory_bytes() + outcomes
     }
 
-    /// Takes an acknowledgement; `largest` is its newest number at full width. Says below which number the peer knows
+    /// Takes an acknowledgement that was checked; `largest` is its newest number at full width. Says below which number the peer knows
     /// what we have received.
     pub fn handle_ack(
         &mut self,
@@ -68,9 +68,9 @@ impl<T> Outgoing<T> {
     ) -> Result<u64, AckError> {
         let mut peer_knows_below = 0;
         let mut sample = None;
-        for (start, end) in ack.ranges(largest)? {
-            let Outgoing { sent, outbox, outcomes, flow, .. } = self;
-            let path_from = sent.path_from();
+        let Outgoing { sent, outbox, outcomes, flow, .. } = self;
+        let path_from = sent.path_from();
+        ack.each_range(largest, |start, end| {
             sent.ack(start, end, |settled| {
                 let is_of_path = settled.sent.eliciting && settled.number >= path_from;
                 if is_of_path {
@@ -82,7 +82,7 @@ impl<T> Outgoing<T> {
                 }
                 deliver(settled, outbox, outcomes, stats);
             });
-        }
+        })?;
         if let Some(measured) = sample {
             self.rtt.sample(measured, ack.delay);
             self.flow.on_rtt(now, measured, ack.delay);

@@ -14,9 +14,8 @@ const PACKET_THRESHOLD: u64 = 3;
 /// Fewer gone packets than this at the front are not worth moving the others for.
 const GONE_MIN: usize = 16;
 
-/// One packet that was sent: a line of memory each.
+/// One packet that was sent.
 #[derive(Debug)]
-#[repr(align(64))]
 pub(super) struct Sent<T> {
     pub at: Instant,
     /// What the delivery-rate estimator wants to know of it again.
@@ -62,13 +61,18 @@ pub(super) struct Settled<T> {
     pub sent: Sent<T>,
 }
 
+/// A packet in a line of memory of its own.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Slot<T>(Sent<T>);
+
 /// The window.
 #[derive(Debug)]
 pub(super) struct SentPackets<T> {
     /// Number of the front slot.
     base: u64,
     /// Those before `gone` are over, the front is there.
-    slots: Vec<Sent<T>>,
+    slots: Vec<Slot<T>>,
     gone: usize,
     /// Bytes of unsettled eliciting packets.
     bytes_in_flight: usize,
@@ -108,7 +112,7 @@ impl<T> SentPackets<T> {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Sent<T>>()
+        self.slots.capacity() * size_of::<Slot<T>>()
     }
 
     pub fn bytes_in_flight(&self) -> usize {
@@ -147,18 +151,18 @@ impl<T> SentPackets<T> {
             self.bytes_in_flight += usize::from(sent.bytes);
             self.packets_in_flight += 1;
         }
-        self.move_back();
-        self.slots.push(sent);
+        if self.gone >= GONE_MIN || self.gone > 0 && self.slots.len() == self.slots.capacity() {
+            self.move_back();
+        }
+        self.slots.push(Slot(sent));
         forced
     }
 
     /// Begins with the front again, where that is cheap for what it saves: each packet is moved about once, or thrice
     /// where there would be no room otherwise.
     fn move_back(&mut self) {
-        let is_worth_it = self.gone >= GONE_MIN.max(self.len());
-        let saves_memory =
-            self.slots.len() == self.slots.capacity() && self.gone >= self.slots.len().div_ceil(4);
-        if is_worth_it || saves_memory && self.gone > 0 {
+        let is_at_its_end = self.slots.len() == self.slots.capacity();
+        if self.gone >= self.len() || is_at_its_end && self.gone >= self.len() / 3 {
             self.slots.drain(..self.gone);
             self.gone = 0;
         }
@@ -170,7 +174,8 @@ impl<T> SentPackets<T> {
     }
 
     fn get(&self, number: u64) -> Option<&Sent<T>> {
-        self.slots.get(self.gone + usize::try_from(number.checked_sub(self.base)?).ok()?)
+        let index = usize::try_from(number.checked_sub(self.base)?).ok()?;
+        self.slots.get(self.gone + index).map(|slot| &slot.0)
     }
 
     /// The packets of `start..=end` that this acknowledgement answers first.
@@ -206,7 +211,7 @@ impl<T> SentPackets<T> {
     /// Takes what the packet carried out of its slot, once.
     fn settle(&mut self, number: u64, acked: bool) -> Option<Settled<T>> {
         let index = usize::try_from(number.checked_sub(self.base)?).ok()?;
-        let slot = self.slots.get_mut(self.gone + index)?;
+        let Slot(slot) = self.slots.get_mut(self.gone + index)?;
         if std::mem::replace(&mut slot.settled, true) {
             return None;
         }
@@ -223,7 +228,7 @@ impl<T> SentPackets<T> {
 
     /// Keeps the invariant that the front is in flight.
     pub fn drop_settled_front(&mut self) {
-        while self.slots.get(self.gone).is_some_and(|s| s.settled || !s.eliciting) {
+        while self.slots.get(self.gone).is_some_and(|Slot(s)| s.settled || !s.eliciting) {
             self.drop_front();
         }
     }
