@@ -57,8 +57,8 @@ impl<T> Outgoing<T> {
         self.sent.memory_bytes() + self.outbox.memory_bytes() + outcomes
     }
 
-    /// Takes an acknowledgement that was checked; `largest` is its newest number at full width. Says below which number the peer knows
-    /// what we have received.
+    /// Takes an acknowledgement whose ranges were checked; `largest` is its newest number at full width. Says below which
+    /// number the peer knows what we have received.
     pub fn handle_ack(
         &mut self,
         now: Instant,

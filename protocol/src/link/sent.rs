@@ -2,8 +2,8 @@
 //!
 //! A dense window indexed by packet number: the front is always still in flight, so memory follows what
 //! is unanswered. It moves back to the beginning of its memory again and again instead of going round in it: what is
-//! in flight is little, and so stays in the cache. Loss is found as RFC 9002 §6.1 says: a packet is lost when one sent three later, or
-//! one sent 9/8 round trip later, has been acknowledged.
+//! in flight is little, and so stays in the cache. Loss is found as RFC 9002 §6.1 says: a packet is lost when one sent
+//! three later, or one sent 9/8 round trip later, has been acknowledged.
 
 use super::congestion::{AckedPacket, PacketState};
 use crate::limits::SENT_PACKETS_MAX;
@@ -139,7 +139,7 @@ impl<T> SentPackets<T> {
         self.packets_in_flight
     }
 
-    /// Remembers the packet with number [`SentPackets::next_number`]. A full ring gives its oldest
+    /// Remembers the packet with number [`SentPackets::next_number`]. A full window gives its oldest
     /// packet up as lost.
     pub fn push(&mut self, sent: Sent<T>) -> Option<Settled<T>> {
         let is_full = self.len() >= SENT_PACKETS_MAX;
