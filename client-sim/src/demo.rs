@@ -54,9 +54,18 @@ pub struct Demo {
     pub quiet: bool,
 }
 
+/// The server of a demo has its clients' allocator, which asks for huge pages: the first client that comes in a tick would
+/// pay for 2 MiB of zeros with it, ten times and more while all join.
+fn without_huge_pages() {
+    // Where there is no such switch, ticks may be late at the beginning.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 impl Demo {
     /// Runs it and gives the report.
     pub fn run(&self) -> anyhow::Result<Report> {
+        without_huge_pages();
         let mut config = self.config();
         let lines = self.bind_lines(&mut config)?;
         let server = Server::start(&config, config.generator.world(config.world_seed))?;
