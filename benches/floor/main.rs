@@ -1,6 +1,6 @@
 //! The whole server beside the least one that could do the job.
 //!
-//! cargo bench --bench floor                  all of it, some 70 seconds
+//! cargo bench --bench floor                  all of it, some 100 seconds
 //! cargo bench --bench floor -- aes walking   the cases whose names have one of these words, beside the bare server
 //! cargo bench --bench floor -- aes shards2   ours with two UDP threads
 //!
