@@ -323,7 +323,7 @@ fn storm() {
 }
 
 /// Chunks of 32 KiB to everybody: what a fragment costs in the phases that send it, and its acknowledgement. The same
-/// stage without a chunk under way is taken off. All ask for their ring once more after they have got it, and that
+/// stage without a chunk under way is taken off. All ask for their ring again and again after they have got it, and that
 /// is what is measured: a server that has sent before has its queues in memory.
 fn chunks() {
     const CLIENTS: usize = 500;

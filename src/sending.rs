@@ -10,6 +10,8 @@
 //! What a packet carried is known again by a [`Token`]; a token of an earlier sending of the same chunk is told
 //! apart by its id and ignored.
 
+use std::mem::offset_of;
+
 use bytes::Bytes;
 use ninefold_protocol::chunk::{Fragmenter, parity_for_loss, parity_max};
 use ninefold_protocol::frame::FragmentHeader;
@@ -213,6 +215,9 @@ impl Sending {
 
 /// Fragments that one chunk may have, parity included.
 const FRAGMENTS_MAX: usize = FRAGMENTS_PER_CHUNK_MAX as usize + PARITY_PER_CHUNK_MAX as usize;
+
+/// In the first line of memory: the state of a chunk, and what became of its first 64 fragments.
+const _: () = assert!(offset_of!(Sending, fates) + offset_of!(Fates, words) + size_of::<Word>() <= 64);
 
 /// What became of 64 fragments, a bit each; of none both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use ninefold_protocol::time::Instant;
 
 use super::Packets;
 
-/// Runs of packets that wait at most. The lane behind them keeps what comes then.
+/// Packets that wait at most, and the rest of the last run. The lane behind them keeps what comes then.
 pub const HELD_MAX: usize = super::DEPARTURES_MAX;
 
 /// The packets, the next one to leave first.
@@ -44,7 +44,7 @@ impl Held {
 
     /// Whether there is room for more of them.
     pub fn has_room(&self) -> bool {
-        self.heap.len() < HELD_MAX
+        self.packets < HELD_MAX
     }
 
     /// Whether none does.
@@ -114,6 +114,17 @@ mod tests {
         let left: Vec<_> = std::iter::from_fn(|| pop(&mut held, 39)).collect();
         assert_eq!(left, [(3, vec![5]), (1, vec![1]), (2, vec![3]), (2, vec![4])]);
         assert_eq!((pop(&mut held, 39), pop(&mut held, 40)), (None, Some((1, vec![2]))));
+    }
+
+    #[test]
+    fn there_is_room_by_packets_and_not_by_runs() {
+        let mut held = Held::default();
+        let run = |count| Packets { count, ..packet(1, 0, b"") };
+        held.push(run(60_000), &[]);
+        assert!(held.has_room());
+        held.push(run((HELD_MAX - 60_000) as u16), &[]);
+        assert!(!held.has_room());
+        assert!(held.pop(at(1)).is_some() && held.has_room());
     }
 
     #[test]

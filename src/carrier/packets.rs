@@ -62,7 +62,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_run_comes_apart_into_what_was_put_together(count in 1u16..30, head_bytes in 1usize..60, last in 1..=FRAGMENT_PAYLOAD_BYTES) {
+        fn a_run_comes_apart_into_what_was_put_together(
+            count in 1u16..30,
+            head_bytes in 1usize..60,
+            last in 1..=FRAGMENT_PAYLOAD_BYTES,
+        ) {
             let heads: Vec<Vec<u8>> = (0..count).map(|n| vec![n as u8; head_bytes]).collect();
             let payload_bytes = |n| if n + 1 == count { last } else { FRAGMENT_PAYLOAD_BYTES };
             let payloads: Vec<Vec<u8>> = (0..count).map(|n| vec![!n as u8; payload_bytes(n)]).collect();
