@@ -54,6 +54,11 @@ impl Events {
         self.waiting.iter().all(|w| w.tellings_left == 0)
     }
 
+    /// How many are to be told.
+    pub fn waiting(&self) -> usize {
+        self.waiting.iter().filter(|w| w.tellings_left > 0).count()
+    }
+
     /// Tells those that are to be told, the oldest first, for as long as `tell` has room.
     pub fn tell(&mut self, mut tell: impl FnMut(&GameEvent) -> bool) {
         for waiting in self.waiting.iter_mut().filter(|w| w.tellings_left > 0) {

@@ -1,10 +1,11 @@
 //! The clients: one dense slot each, the same slot that the carrier uses.
 
 use std::mem::offset_of;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use hecs::Entity;
 use ninefold_protocol::frame::Message;
+use ninefold_protocol::limits::{FRAGMENTS_PER_CHUNK_MAX, PARITY_PER_CHUNK_MAX};
 use ninefold_protocol::link::Link;
 use ninefold_protocol::time::{Duration, Instant};
 use ninefold_world::{ChunkCoord, Mover, Position};
@@ -94,29 +95,53 @@ pub enum Needs {
     All,
 }
 
-/// What a packet carried, to know what its acknowledgement means.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What a packet carried, to know what its acknowledgement means. There is one for each packet in flight, so it is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     /// The low half of the tick whose snapshot it was.
     snapshot: Option<NonZeroU32>,
-    fragment: Option<Token>,
+    /// Of fragments: [`Token::sending`], and [`Token::index`] and one more, or [`NO_FRAGMENT`].
+    sendings: [u32; Receipt::FRAGMENTS_MAX],
+    indices: [NonZeroU16; Receipt::FRAGMENTS_MAX],
+}
+
+/// No chunk has so many fragments, parity and all.
+const NO_FRAGMENT: NonZeroU16 = NonZeroU16::MAX;
+const _: () = assert!(FRAGMENTS_PER_CHUNK_MAX + PARITY_PER_CHUNK_MAX < NO_FRAGMENT.get() - 1);
+
+impl Default for Receipt {
+    fn default() -> Self {
+        Receipt { snapshot: None, sendings: Default::default(), indices: [NO_FRAGMENT; _] }
+    }
 }
 
 impl Receipt {
-    /// It carried the snapshot of this tick. There is a receipt for each packet in flight, so it is short: at one tick in
-    /// two years a snapshot is as good as lost.
+    /// Fragments of chunks that one packet may carry.
+    pub const FRAGMENTS_MAX: usize = 2;
+
+    /// It carried the snapshot of this tick. Of the tick it has the half: once in two years a snapshot is as good as lost.
     pub fn with_snapshot(self, tick: u64) -> Receipt {
         Receipt { snapshot: NonZeroU32::new(tick as u32), ..self }
     }
 
-    /// It carried this fragment of a chunk.
-    pub fn with_fragment(self, token: Token) -> Receipt {
-        Receipt { fragment: Some(token), ..self }
+    /// It carried this fragment of a chunk, too.
+    ///
+    /// # Panics
+    /// When it has carried [`Receipt::FRAGMENTS_MAX`] of them already.
+    pub fn with_fragment(mut self, token: Token) -> Receipt {
+        let place =
+            self.indices.iter().position(|index| *index == NO_FRAGMENT).expect("there is room for it");
+        self.sendings[place] = token.sending;
+        self.indices[place] = NonZeroU16::MIN.saturating_add(token.index);
+        self
     }
 
-    /// The fragment that it carried.
-    pub fn fragment(&self) -> Option<Token> {
-        self.fragment
+    /// The fragments that it carried.
+    pub fn fragments(&self) -> impl Iterator<Item = Token> {
+        let places = self.sendings.into_iter().zip(self.indices);
+        places
+            .filter(|(_, index)| *index != NO_FRAGMENT)
+            .map(|(sending, index)| Token { sending, index: index.get() - 1 })
     }
 
     /// The tick of the snapshot that it carried, which was not after `now_tick`.
@@ -462,12 +487,14 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_knows_the_snapshots_tick_and_the_fragment() {
-        let token = Token { sending: 7, index: 3 };
-        let both = Receipt::default().with_snapshot(5_000_000_005).with_fragment(token);
-        assert_eq!((both.snapshot(5_000_000_020), both.fragment()), (Some(5_000_000_005), Some(token)));
+    fn a_receipt_knows_the_snapshots_tick_and_the_fragments() {
+        let tokens = [Token { sending: 7, index: 0 }, Token { sending: u32::MAX, index: 383 }];
+        let both = Receipt::default().with_snapshot(5_000_000_005).with_fragment(tokens[0]);
+        assert_eq!(both.snapshot(5_000_000_020), Some(5_000_000_005));
+        assert_eq!(both.fragments().collect::<Vec<_>>(), tokens[..1]);
+        assert_eq!(both.with_fragment(tokens[1]).fragments().collect::<Vec<_>>(), tokens);
         let early = Receipt::default().with_snapshot((1 << 32) - 1);
-        assert_eq!((early.snapshot((1 << 32) + 9), early.fragment()), (Some((1 << 32) - 1), None));
+        assert_eq!((early.snapshot((1 << 32) + 9), early.fragments().count()), (Some((1 << 32) - 1), 0));
         assert_eq!(Receipt::default().snapshot(9), None);
         assert_eq!(size_of::<Option<Receipt>>(), 16);
     }

@@ -353,3 +353,34 @@ fn a_few_packets_leave_as_a_train_with_the_shorter_one_behind() {
     assert!(last.bytes <= full[0].bytes, "{train:?}");
     assert!(stage.puppets[me].chunks.contains_key(&key(1, 0)));
 }
+
+/// Two chunks end in one tick: their ends share a packet with what else there is to say, or the one that is left over is
+/// padded. Nothing but the last packet is shorter than the others.
+#[test]
+fn ends_of_several_chunks_leave_in_the_same_train() {
+    const FULL: u64 = 1_186;
+    for (end_bytes, packets) in [(100, 3), (450, 3), (800, 4), (900, 4), (1_120, 4)] {
+        let chunk_bytes = 1_150 + end_bytes;
+        let mut stage = Stage::with_chunk_bytes(rules(), Arc::new(Plain::new(0)), 1, chunk_bytes);
+        let me = stage.join();
+        stage.puppets[me].records = true;
+        stage.steps(60);
+        stage.puppets[me].came.clear();
+        stage.puppets[me].wish = (0, i16::MAX);
+        for key in [key(1, 0), key(-1, 0)] {
+            stage.puppets[me].link.send_message(&Message::ChunkForget(ChunkAt { key, version: 1 })).unwrap();
+            stage.puppets[me].chunks.remove(&key);
+        }
+        stage.puppets[me].whole.clear();
+        stage.steps(20);
+        let came = &stage.puppets[me].came;
+        let left_us =
+            came.iter().find(|packet| packet.fragment_of.is_some()).expect("it comes again").left_us;
+        let train: Vec<_> = came.iter().filter(|packet| packet.left_us == left_us).collect();
+        assert_eq!(train.len(), packets, "{end_bytes}: {train:?}");
+        let (last, others) = train.split_last().unwrap();
+        assert!(others.iter().all(|packet| packet.bytes == FULL), "{end_bytes}: {train:?}");
+        assert!(last.bytes <= FULL, "{end_bytes}: {train:?}");
+        assert_eq!(stage.puppets[me].whole.len(), 2, "{end_bytes}");
+    }
+}

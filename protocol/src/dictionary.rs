@@ -233,7 +233,7 @@ pub const FRAMES: &[Unit] = &[
         "the message, at most 40 bytes",
         "a message that arrives, once and in order",
     ),
-    unit(kind::PING, "PING", From::Both, &[], "", "asks for an acknowledgement"),
+    unit(kind::PING, "PING", From::Both, &[], "padding, which says nothing", "asks for an acknowledgement"),
     unit(
         kind::FRAGMENT,
         "FRAGMENT",

@@ -209,17 +209,16 @@ fn settle(tick: u64, session: &mut Session, counters: &mut Counters) {
     while let Some(outcome) = session.link.poll_outcome() {
         match outcome {
             Outcome::Acked(receipt) => {
-                let acked = receipt.fragment().map(|token| session.view.on_acked(token));
-                if let Some(Acked::Whole { by_parity, .. }) = acked {
-                    counters.chunks_delivered += 1;
-                    counters.parity_used += by_parity as u64;
+                for token in receipt.fragments() {
+                    if let Acked::Whole { by_parity, .. } = session.view.on_acked(token) {
+                        counters.chunks_delivered += 1;
+                        counters.parity_used += by_parity as u64;
+                    }
                 }
                 receipt.snapshot(tick).into_iter().for_each(|tick| session.snapshots.on_acked(tick));
             }
             // The next snapshot says it all.
-            Outcome::Lost(receipt) => {
-                receipt.fragment().into_iter().for_each(|token| session.view.on_lost(token))
-            }
+            Outcome::Lost(receipt) => receipt.fragments().for_each(|token| session.view.on_lost(token)),
         }
     }
 }

@@ -186,6 +186,11 @@ impl<T> Link<T> {
         self.incoming.is_due() || self.outgoing.probe_due || self.outgoing.outbox.has_unsent()
     }
 
+    /// Bytes of the acknowledgement that the next [`Link::packet`] will have in it, with its frame's header.
+    pub fn ack_bytes(&self) -> usize {
+        self.incoming.frame_bytes()
+    }
+
     /// Whether every reliable message was acknowledged.
     pub fn reliable_is_settled(&self) -> bool {
         self.outgoing.outbox.is_empty()

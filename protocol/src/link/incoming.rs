@@ -77,6 +77,11 @@ impl Incoming {
         self.is_due
     }
 
+    /// Bytes that [`Incoming::write`] takes at most.
+    pub fn frame_bytes(&self) -> usize {
+        if self.has_news { FRAME_HEADER_BYTES + self.numbers.body_bytes() } else { 0 }
+    }
+
     /// Writes the acknowledgement, if there is something new to tell. Says below which number it told everything that is
     /// remembered.
     pub fn write(&self, now: Instant, writer: &mut Writer<'_>) -> Option<u64> {

@@ -1,23 +1,25 @@
 //! Writes the packets that were planned and hands them to the carrier, which seals and sends them.
 //!
 //! What a message to the kernel costs hardly depends on how many equally long datagrams it has, of which the last may be
-//! shorter. So a few packets that the line takes in a moment leave as one train, and more as the line takes them:
+//! shorter. So a few packets that the line takes in a moment leave as one train ([`ends`]), and more as the line takes them:
 //!
 //! ```text
-//!   a train   full fragments │ acknowledgement, snapshot, events, a chunk's shorter end
+//!   a train   full fragments │ chunks' shorter ends, padded │ acknowledgement, snapshot, events, a shorter end
 //!   more      acknowledgement, snapshot, events │ fragment │ fragment │ ...     fragments at their departure times
 //! ```
 //!
 //! Work: what the plan holds; a client with a long queue of reliable messages gets at most
 //! [`CONTROL_PACKETS_MAX`] packets of them.
 
+mod ends;
+
 use bytes::Bytes;
 use ninefold_protocol::frame::{EVENT_BYTES, kind};
 use ninefold_protocol::limits::{
-    FRAGMENT_HEADER_BYTES, FRAGMENT_PAYLOAD_BYTES, FRAME_HEADER_BYTES, PACKET_BYTES_MAX, PACKET_HEADER_BYTES,
+    FRAGMENT_HEADER_BYTES, FRAME_HEADER_BYTES, PACKET_BYTES_MAX, PACKET_HEADER_BYTES,
 };
-use ninefold_protocol::link::Leaving;
 use ninefold_protocol::link::congestion::PACER_BURST_MAX;
+use ninefold_protocol::link::{Built, Leaving, PacketBuilder};
 use ninefold_protocol::time::{Duration, Instant};
 use zerocopy::IntoBytes;
 
@@ -27,6 +29,7 @@ use crate::sending::Token;
 use crate::session::{Receipt, Session, Sessions, Stage};
 use crate::telemetry::{Counters, TurnClock};
 use crate::view::View;
+use ends::{End, Ends, FULL_FRAME_BYTES, Load, PADDING_BYTES_MAX, pack};
 
 /// Packets without a fragment that one client may get in a tick.
 const CONTROL_PACKETS_MAX: usize = 4;
@@ -118,8 +121,8 @@ impl Writing<'_> {
         }
         // An acknowledgement alone needs no packet of its own.
         let is_paced = session.link.departure(self.now) > self.now;
-        let first = picks.first().copied().filter(|_| snapshot.is_empty() && !is_paced);
-        let rode = self.control(session, snapshot, first);
+        let first = picks.first().filter(|_| snapshot.is_empty() && !is_paced);
+        let rode = self.control(session, snapshot, first.map(|pick| end(&session.view, *pick)).as_slice());
         for pick in &picks[usize::from(rode)..] {
             let at = match session.connection.carrier {
                 Carrier::Udp | Carrier::UdpShard(_) => session.link.departure(self.now),
@@ -133,19 +136,54 @@ impl Writing<'_> {
 
     /// A few packets at once, of which only the last is shorter than the others if that can be.
     fn train(&mut self, session: &mut Session, snapshot: &[u8], picks: &[Pick]) {
-        let mut shorter = None;
+        let mut ends = Ends::new();
         for pick in picks {
-            let next = if is_full(&session.view, *pick) { Some(*pick) } else { shorter.replace(*pick) };
-            next.into_iter().for_each(|pick| self.fragment(session, self.now, pick));
+            match end(&session.view, *pick) {
+                End { frame_bytes: FULL_FRAME_BYTES, .. } => self.fragment(session, self.now, *pick),
+                shorter => ends.push(shorter),
+            }
         }
-        let rode = self.control(session, snapshot, shorter);
-        shorter.filter(|_| !rode).into_iter().for_each(|pick| self.fragment(session, self.now, pick));
+        let has_full = ends.len() < picks.len();
+        let loads = pack(&mut ends);
+        let room = FULL_FRAME_BYTES.saturating_sub(control_bytes(session, snapshot));
+        let (riders, before) = match loads.split_last() {
+            Some((emptiest, before)) if emptiest.bytes <= room => (&emptiest.ends[..], before),
+            _ => (&[][..], &loads[..]),
+        };
+        let longest = before.first().map_or(0, |load| load.bytes);
+        let length = if has_full { FULL_FRAME_BYTES } else { longest };
+        before.iter().for_each(|load| self.load(session, load, length));
+        let rode = self.control(session, snapshot, riders);
+        riders.iter().filter(|_| !rode).for_each(|end| self.fragment(session, self.now, end.pick));
         self.hand_over_run(session);
     }
 
+    /// Ends of chunks in a packet of their own, whose frames are as long as those of the train if they lack little.
+    fn load(&mut self, session: &mut Session, load: &Load, length: usize) {
+        let lacks = match session.connection.carrier {
+            Carrier::Udp | Carrier::UdpShard(_) => length.saturating_sub(load.bytes),
+            // What it makes of a packet is not equally long anyway.
+            Carrier::Quic => 0,
+        };
+        let is_padded = (FRAME_HEADER_BYTES..=PADDING_BYTES_MAX).contains(&lacks);
+        if let ([end], false) = (&load.ends[..], is_padded) {
+            return self.fragment(session, self.now, end.pick);
+        }
+        self.hand_over_run(session);
+        let leaving = Leaving { due: self.now, at: self.now + session.leaves_late_by };
+        let mut packet = session.link.bare_packet(leaving, &mut self.buffer);
+        if is_padded {
+            packet.push(kind::PING, &[&[0; PADDING_BYTES_MAX][..lacks - FRAME_HEADER_BYTES]]);
+        }
+        let (receipt, tail) = ride(&mut packet, &session.view, &load.ends, Receipt::default());
+        packet.token(receipt);
+        let built = packet.finish().expect("it has a fragment in it");
+        self.hand_over(session.connection, built, tail);
+    }
+
     /// Acknowledgements, reliable messages, the snapshot and events: they leave at once, whatever the line's rate. Where
-    /// a packet has room for it, a fragment rides with them; says whether it did.
-    fn control(&mut self, session: &mut Session, mut snapshot: &[u8], rider: Option<Pick>) -> bool {
+    /// a packet has room for them, fragments ride with them; says whether they did.
+    fn control(&mut self, session: &mut Session, mut snapshot: &[u8], riders: &[End]) -> bool {
         let mut rode = false;
         self.hand_over_run(session);
         session.events.expire(self.tick);
@@ -175,24 +213,14 @@ impl Writing<'_> {
                 fits
             });
             let mut tail = Bytes::new();
-            if let Some(pick) = rider.filter(|_| !rode) {
-                let sending = &session.view.sendings()[pick.sending];
-                let (header, payload) = sending.fragment(pick.index);
-                if packet.fits(FRAGMENT_HEADER_BYTES + payload.len()) {
-                    packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), payload.len());
-                    receipt = receipt.with_fragment(Token { sending: sending.id, index: pick.index });
-                    (tail, rode) = (payload, true);
-                }
+            let riders_bytes: usize = riders.iter().map(|end| end.frame_bytes).sum();
+            if !rode && riders_bytes > 0 && packet.room() >= riders_bytes {
+                (receipt, tail) = ride(&mut packet, &session.view, riders, receipt);
+                rode = true;
             }
             packet.token(receipt);
             let Some(built) = packet.finish() else { break };
-            let slot = session.connection.slot as usize;
-            let head = &self.buffer[..built.head_bytes];
-            self.turns.sent(slot, head, built.tail_bytes, &mut self.counters.frames.sent);
-            let packet = Packets::one(session.connection, self.now, tail);
-            self.spend_room(&packet, built.head_bytes);
-            let pushed = self.departures.push(Departure::Packets(packet), &self.buffer[..built.head_bytes]);
-            debug_assert!(pushed.is_ok(), "room was asked for, and only the tick writes here");
+            self.hand_over(session.connection, built, tail);
         }
         rode
     }
@@ -218,6 +246,17 @@ impl Writing<'_> {
         let body_bytes = FRAGMENT_HEADER_BYTES + payload_bytes;
         let slot = session.connection.slot as usize;
         self.turns.sent_fragment(slot, body_bytes, &mut self.counters.frames.sent);
+    }
+
+    /// Hands over the packet that is written.
+    fn hand_over(&mut self, connection: ConnectionId, built: Built, tail: Bytes) {
+        let head = &self.buffer[..built.head_bytes];
+        let slot = connection.slot as usize;
+        self.turns.sent(slot, head, built.tail_bytes, &mut self.counters.frames.sent);
+        let packet = Packets::one(connection, self.now, tail);
+        self.spend_room(&packet, built.head_bytes);
+        let pushed = self.departures.push(Departure::Packets(packet), &self.buffer[..built.head_bytes]);
+        debug_assert!(pushed.is_ok(), "room was asked for, and only the tick writes here");
     }
 
     /// Hands over the fragments that are written.
@@ -251,8 +290,39 @@ impl Writing<'_> {
     }
 }
 
-fn is_full(view: &View, pick: Pick) -> bool {
-    view.sendings()[pick.sending].payload_bytes(pick.index) == FRAGMENT_PAYLOAD_BYTES
+/// A fragment as one that may ride with others.
+fn end(view: &View, pick: Pick) -> End {
+    let payload_bytes = view.sendings()[pick.sending].payload_bytes(pick.index);
+    End { pick, frame_bytes: FRAME_HEADER_BYTES + FRAGMENT_HEADER_BYTES + payload_bytes }
+}
+
+/// Bytes of the frames in a client's control packet, reliable messages aside.
+fn control_bytes(session: &Session, snapshot: &[u8]) -> usize {
+    let snapshot_bytes = if snapshot.is_empty() { 0 } else { FRAME_HEADER_BYTES + snapshot.len() };
+    let events_bytes = session.events.waiting() * (FRAME_HEADER_BYTES + EVENT_BYTES);
+    session.link.ack_bytes() + snapshot_bytes + events_bytes
+}
+
+/// Puts fragments at the end of a packet: what the last one carries is its tail.
+fn ride(
+    packet: &mut PacketBuilder<'_, '_, Receipt>,
+    view: &View,
+    ends: &[End],
+    mut receipt: Receipt,
+) -> (Receipt, Bytes) {
+    let mut tail = Bytes::new();
+    for (n, End { pick, .. }) in ends.iter().enumerate() {
+        let sending = &view.sendings()[pick.sending];
+        let (header, payload) = sending.fragment(pick.index);
+        receipt = receipt.with_fragment(Token { sending: sending.id, index: pick.index });
+        if n + 1 < ends.len() {
+            packet.push(kind::FRAGMENT, &[header.as_bytes(), &payload]);
+        } else {
+            packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), payload.len());
+            tail = payload;
+        }
+    }
+    (receipt, tail)
 }
 
 impl Session {
