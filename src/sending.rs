@@ -18,8 +18,10 @@ use ninefold_protocol::frame::FragmentHeader;
 use ninefold_protocol::limits::{FRAGMENT_PAYLOAD_BYTES, FRAGMENTS_PER_CHUNK_MAX, PARITY_PER_CHUNK_MAX};
 use ninefold_protocol::time::{Duration, Instant};
 use ninefold_world::ChunkCoord;
+use prefetch_index::prefetch_index;
 
 use crate::chunk::{ParityBench, SharedParity};
+use crate::session::{CACHE_LINE_BYTES, CacheLine};
 
 /// What a packet carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,7 @@ pub struct Token {
 #[derive(Debug, Clone)]
 #[repr(C, align(64))]
 pub struct Sending {
+    start: [CacheLine; 0],
     /// Unique among this client's sendings.
     pub id: u32,
     /// Which chunk.
@@ -71,6 +74,7 @@ impl Sending {
     /// Nothing of the chunk was sent yet.
     pub fn new(id: u32, coord: ChunkCoord, fragmenter: Fragmenter, parity: SharedParity) -> Self {
         Sending {
+            start: [],
             id,
             coord,
             count: fragmenter.count(),
@@ -83,6 +87,13 @@ impl Sending {
             fragmenter,
             parity,
         }
+    }
+
+    /// Has what picking and writing fragments looks at fetched from memory.
+    pub fn fetch(&self) {
+        const USED_BYTES: usize = offset_of!(Sending, fragmenter) + size_of::<Fragmenter>();
+        (0..USED_BYTES.div_ceil(CACHE_LINE_BYTES))
+            .for_each(|line| prefetch_index(self.start.as_slice(), line));
     }
 
     /// Fragments that wait to be sent to a client whose line loses so much; 0 leaves the margin out.

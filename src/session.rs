@@ -20,7 +20,7 @@ use crate::sending::Token;
 use crate::sight::Sight;
 use crate::snapshots::SentSnapshots;
 use crate::telemetry::{ClientCost, Counters};
-use crate::view::{VIEW_HEAD_BYTES, View};
+use crate::view::{VIEW_GROUND, VIEW_HEAD_BYTES, View};
 
 /// One client.
 ///
@@ -79,18 +79,21 @@ pub struct Session {
 }
 
 /// What comes into the cache at once.
-type CacheLine = [u8; CACHE_LINE_BYTES];
-const CACHE_LINE_BYTES: usize = 64;
+pub type CacheLine = [u8; CACHE_LINE_BYTES];
+/// How much that is.
+pub const CACHE_LINE_BYTES: usize = 64;
 
 /// What a phase is going to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
     /// The player and the chunk in which it stands.
     Place,
-    /// The player and its inputs.
+    /// The player, its inputs, and the chunk in which it stands.
     Player,
     /// The player, what it is told of, and the chunk in which it stands.
     Snapshot,
+    /// The chunks on their way to it.
+    Sendings,
     /// Whatever a packet of it may change.
     All,
 }
@@ -225,10 +228,12 @@ impl Session {
         const INPUTS: usize = offset_of!(Session, inputs);
         const VIEW: usize = offset_of!(Session, view);
         let view = VIEW..VIEW + VIEW_HEAD_BYTES;
+        let ground = VIEW + VIEW_GROUND.start..VIEW + VIEW_GROUND.end;
         let bytes = match needs {
             Needs::Place => [0..offset_of!(Session, snapshots), view],
-            Needs::Player => [0..offset_of!(Session, link), 0..0],
+            Needs::Player => [0..offset_of!(Session, link), ground],
             Needs::Snapshot => [0..INPUTS + INPUTS_HEAD_BYTES, view],
+            Needs::Sendings => [0..0, view],
             Needs::All => [0..view.end, 0..0],
         };
         for bytes in bytes {
@@ -395,6 +400,15 @@ pub fn for_each(seats: &mut [Seat], needs: Needs, mut each: impl FnMut(&mut Sess
             && let Some(coming) = seats.get(at + FETCHED_AHEAD - 1)
         {
             coming.session.view.fetch_sendings();
+            coming.session.link.fetch();
+        }
+        if needs == Needs::Player {
+            if let Some(coming) = seats.get(at + FETCHED_AHEAD - 1) {
+                coming.session.view.fetch_ground();
+            }
+            if let Some(coming) = seats.get(at + 1) {
+                coming.session.view.fetch_cells(coming.session.mover.position);
+            }
         }
         if needs == Needs::Snapshot {
             if let Some(coming) = seats.get(at + FETCHED_AHEAD - 1) {

@@ -6,13 +6,14 @@
 //! costs a sending and never a hole.
 
 use std::mem::offset_of;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ahash::AHashMap;
 use ninefold_protocol::chunk::Fragmenter;
 use ninefold_protocol::frame::ChunkKey;
 use ninefold_protocol::time::{Duration, Instant};
-use ninefold_world::{CHUNK_KIND_BSP, Chunk, ChunkCoord, ENCODING_BSP, ENCODING_RECIPE, Topology};
+use ninefold_world::{CHUNK_KIND_BSP, Chunk, ChunkCoord, ENCODING_BSP, ENCODING_RECIPE, Position, Topology};
 use prefetch_index::prefetch_index;
 use smallvec::SmallVec;
 
@@ -33,6 +34,16 @@ pub struct RingChunk {
     pub coord: ChunkCoord,
     /// What stands there.
     pub state: RingState,
+}
+
+impl RingChunk {
+    fn chunk(&self) -> Option<&Chunk> {
+        match &self.state {
+            RingState::Ready(ready) => Some(&ready.chunk),
+            RingState::Unavailable(chunk) => Some(chunk),
+            RingState::Missing => None,
+        }
+    }
 }
 
 /// What stands in a place of the ring.
@@ -66,6 +77,10 @@ pub struct View {
 
 /// Bytes at its beginning that are looked at in every tick.
 pub const VIEW_HEAD_BYTES: usize = offset_of!(View, known);
+
+/// Where it has the chunk in which the client stands, the first of the ring.
+pub const VIEW_GROUND: Range<usize> =
+    offset_of!(View, ring)..offset_of!(View, ring) + size_of::<usize>() * 2 + size_of::<RingChunk>();
 
 /// What a change of the active chunk did to the ring.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -163,11 +178,7 @@ impl View {
 
     /// The made chunk at a place of the ring.
     pub fn chunk(&self, coord: ChunkCoord) -> Option<&Chunk> {
-        self.place(coord).and_then(|r| match &r.state {
-            RingState::Ready(ready) => Some(ready.chunk.as_ref()),
-            RingState::Unavailable(chunk) => Some(chunk.as_ref()),
-            RingState::Missing => None,
-        })
+        self.place(coord).and_then(RingChunk::chunk)
     }
 
     /// The client stands in another chunk now.
@@ -298,9 +309,28 @@ impl View {
         &self.sendings
     }
 
-    /// Has what is looked at of them in every tick fetched from memory, see [`crate::session::Session::fetch`].
+    /// Has what acknowledgements change of them fetched from memory, see [`crate::session::Session::fetch`].
     pub fn fetch_sendings(&self) {
         (0..self.sendings.len()).for_each(|at| prefetch_index(&self.sendings, at));
+    }
+
+    /// The same for the chunk that the client stands in; [`View::fetch_cells`] comes later.
+    pub fn fetch_ground(&self) {
+        self.ground().inspect(|chunk| chunk.fetch());
+    }
+
+    /// The same for the cells around a place of it.
+    pub fn fetch_cells(&self, at: Position) {
+        self.ground().inspect(|chunk| chunk.fetch_cells(at));
+    }
+
+    fn ground(&self) -> Option<&Chunk> {
+        self.ring.first().and_then(RingChunk::chunk)
+    }
+
+    /// The same for what picking and writing fragments looks at.
+    pub fn fetch_fragments(&self) {
+        self.sendings.iter().for_each(Sending::fetch);
     }
 
     /// One of the chunks on their way.

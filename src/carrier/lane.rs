@@ -88,6 +88,14 @@ impl<D> Receiver<D> {
         Some((record, bytes))
     }
 
+    /// Looks at a record that waits behind so many others.
+    pub fn look_ahead<R>(&mut self, records: usize, look: impl FnOnce(&D) -> R) -> Option<R> {
+        let waiting = self.records.read_chunk(records + 1).ok()?;
+        let (first, second) = waiting.as_slices();
+        let (record, _) = first.iter().chain(second).nth(records)?;
+        Some(look(record))
+    }
+
     /// Records that wait.
     pub fn len(&self) -> usize {
         self.records.slots()
@@ -130,6 +138,24 @@ mod tests {
         assert_eq!(receiver.pop(&mut buffer).map(|(d, b)| (d, b.to_vec())), Some(('a', vec![1; 6])));
         assert_eq!(receiver.pop(&mut buffer).map(|(d, b)| (d, b.to_vec())), Some(('c', vec![3; 4])));
         assert!(receiver.pop(&mut buffer).is_none());
+    }
+
+    #[test]
+    fn what_waits_can_be_looked_at_and_stays() {
+        let (mut sender, mut receiver) = lane(3, 10);
+        let mut buffer = [0; 16];
+        // Once round the ring.
+        for record in ['a', 'b', 'c', 'd'] {
+            sender.push(record, &[]).unwrap();
+            if record < 'c' {
+                receiver.pop(&mut buffer);
+            }
+        }
+        assert_eq!(
+            [0, 1, 2].map(|records| receiver.look_ahead(records, |d| *d)),
+            [Some('c'), Some('d'), None]
+        );
+        assert_eq!(receiver.pop(&mut buffer).map(|(d, _)| d), Some('c'));
     }
 
     proptest! {

@@ -137,11 +137,10 @@ pub enum Departure {
 }
 
 impl Departure {
-    fn carrier(&self) -> Carrier {
+    /// Whom it is about.
+    pub fn connection(&self) -> ConnectionId {
         match self {
-            Departure::Packets(Packets { connection, .. }) | Departure::Disconnect(connection) => {
-                connection.carrier
-            }
+            Departure::Packets(Packets { connection, .. }) | Departure::Disconnect(connection) => *connection,
         }
     }
 }
@@ -238,7 +237,7 @@ impl Rooms {
 impl Departures {
     /// Appends a record to its carrier's lane.
     pub fn push(&mut self, departure: Departure, bytes: &[u8]) -> Result<(), lane::Full<Departure>> {
-        match self.0.get_mut(departure.carrier().lane()) {
+        match self.0.get_mut(departure.connection().carrier.lane()) {
             Some(Some(lane)) => lane.push(departure, bytes),
             _ => Err(lane::Full(departure)),
         }

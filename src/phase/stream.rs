@@ -23,7 +23,7 @@ use crate::carrier::Rooms;
 use crate::chunk::ParityBench;
 use crate::rules::Rules;
 use crate::sending::Sending;
-use crate::session::{Session, Sessions};
+use crate::session::{Needs, Session, Sessions};
 use crate::telemetry::{Counters, TurnClock};
 use crate::view::SENDINGS_MAX;
 use ninefold_world::CHUNK_UNITS;
@@ -35,6 +35,10 @@ const CONTROL_RESERVE_BYTES: usize = PACKET_HEADER_BYTES + 2 * FRAME_HEADER_BYTE
 
 /// What an answer takes beside the round trip: fragments wait to leave, and answers for either side's tick.
 const ANSWER_TICKS: u64 = 2;
+
+/// So many clients ahead memory is asked for: the list of what is on its way, and that itself once the list is here.
+const VIEWS_AHEAD: usize = 4;
+const SENDINGS_AHEAD: usize = 2;
 
 /// Picks fragments. `rooms` is how many packets each carrier takes beside one for each client.
 pub fn stream(
@@ -48,9 +52,12 @@ pub fn stream(
     counters: &mut Counters,
 ) {
     let Plan { clients, picks, parity, .. } = plan;
-    let first = if clients.is_empty() { 0 } else { tick as usize % clients.len() };
-    let (after, before) = clients.split_at_mut(first);
-    for planned in before.iter_mut().chain(after) {
+    let count = clients.len();
+    for turn in tick as usize..tick as usize + count {
+        let coming = |ahead: usize| sessions.look(clients[(turn + ahead) % count].slot);
+        coming(VIEWS_AHEAD).inspect(|session| session.fetch(Needs::Sendings));
+        coming(SENDINGS_AHEAD).inspect(|session| session.view.fetch_fragments());
+        let planned = &mut clients[turn % count];
         let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
         let start = picks.len();
         let began = turns.start(planned.slot);

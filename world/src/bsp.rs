@@ -9,11 +9,11 @@
 use crate::biome::Biome;
 use crate::cell::{Cell, OpenCell, STEP_FIXED};
 use crate::chunk::{
-    Axis, Child, Chunk, ContentHash, Entries, FACES_MAX, Face, LEAVES_MAX, Leaf, NODES_MAX, Node, Plane,
-    VERTICES_MAX,
+    Axis, Child, Chunk, ContentHash, FACES_MAX, Face, LEAVES_MAX, Leaf, NODES_MAX, Node, Plane, VERTICES_MAX,
 };
 use crate::codec;
 use crate::coord::{CELL_FIXED, CELLS_PER_CHUNK, CHUNK_FIXED, ChunkCoord, HEIGHT_FIXED};
+use crate::entries::Entries;
 use crate::grid::Grid;
 use crate::scratch::Scratch;
 use crate::visibility::{self, Visibility};

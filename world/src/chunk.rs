@@ -9,14 +9,18 @@
 //! All coordinates are chunk-local integers in 1/8 unit, so questions have exact answers. A box is
 //! half open: its low bounds belong to it, its high bounds do not.
 
-use std::ops::Range;
+use std::slice;
+
+use prefetch_index::prefetch_index;
 
 use crate::biome::Biome;
 use crate::coord::{
-    CELL_FIXED, CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT, HEIGHT_FIXED, LocalPoint, Position,
+    CELL_FIXED, CELL_UNITS, CELLS_PER_CHUNK, ChunkCoord, FIXED_PER_UNIT, HEIGHT_FIXED, LocalPoint, Position,
 };
 use crate::door::Door;
+use crate::entries::{CellColumn, Entries};
 use crate::light::Light;
+use crate::slide::PLAYER_HALF_WIDTH_UNITS;
 use crate::visibility::Visibility;
 
 /// Leaves of air that a chunk may have: one for each cell.
@@ -201,7 +205,29 @@ impl Chunk {
 
     /// The part of the tree that a cell's air and rock are in: where a question about a place may begin.
     pub fn entry(&self, x: usize, z: usize) -> Child {
-        self.entries.0[z * CELLS_PER_CHUNK + x]
+        self.entries.entry(x, z)
+    }
+
+    /// What a cell has in it from below to above, without a look at the tree where that can be.
+    pub(crate) fn column_of(&self, x: usize, z: usize) -> CellColumn {
+        self.entries.column(x, z)
+    }
+
+    /// Has what leads to its cells fetched from memory, without waiting for it: [`Chunk::fetch_cells`] comes later.
+    pub fn fetch(&self) {
+        prefetch_index(slice::from_ref(&self.coord), 0);
+        prefetch_index(slice::from_ref(&self.entries), 0);
+        prefetch_index(slice::from_ref(&self.doors), 0);
+    }
+
+    /// Has the cells around a place fetched from memory, as far to the north and south as a player is wide.
+    pub fn fetch_cells(&self, at: Position) {
+        let (_, z0) = self.coord.origin();
+        let half = f64::from(PLAYER_HALF_WIDTH_UNITS);
+        for side in [-half, half] {
+            let row = ((at.z + side - z0) / f64::from(CELL_UNITS)) as usize;
+            self.entries.fetch_row(row.min(CELLS_PER_CHUNK - 1));
+        }
     }
 
     /// A corner in the world, in units.
@@ -225,12 +251,19 @@ impl Chunk {
             + size_of_val(&self.doors[..])
             + size_of_val(&self.lights[..])
             + self.visibility.memory_bytes()
-            + size_of_val(&self.entries.0[..])
+            + self.entries.memory_bytes()
     }
 
     /// What is at a point of the chunk. Beyond its edges the answer is that of the nearest cell.
     pub fn contents(&self, at: LocalPoint) -> Contents {
-        if self.leaf_at(at).is_some() { Contents::Empty } else { Contents::Solid }
+        let is_air = match self.column_of(cell_of(at.x), cell_of(at.z)) {
+            CellColumn::Rock => false,
+            CellColumn::Air { floor, ceiling } => {
+                floor.is_none_or(|floor| at.y >= floor) && ceiling.is_none_or(|ceiling| at.y < ceiling)
+            }
+            CellColumn::Tree => self.leaf_at(at).is_some(),
+        };
+        if is_air { Contents::Empty } else { Contents::Solid }
     }
 
     /// The box of air that a point is in; `None` in rock. Beyond the edges it is that of the nearest cell.
@@ -258,8 +291,7 @@ impl Chunk {
     }
 
     fn entry_below(&self, x: i16, z: i16) -> Child {
-        let cell = |along: i16| (along / CELL_FIXED).clamp(0, CELLS_PER_CHUNK as i16 - 1) as usize;
-        self.entry(cell(x), cell(z))
+        self.entry(cell_of(x), cell_of(z))
     }
 
     fn lowest_leaf(&self, from: Child, x: i16, z: i16) -> Option<&Leaf> {
@@ -290,46 +322,9 @@ impl Chunk {
     }
 }
 
-/// For each cell the deepest part of the tree that holds all of it, so that a question about a place
-/// skips the planes between cells. It follows from the tree and is no part of the content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entries(Box<[Child; LEAVES_MAX]>);
-
-impl Entries {
-    /// `nodes` are a tree: a child comes after its parent, and no node has two.
-    pub fn of(nodes: &[Node], planes: &[Plane]) -> Entries {
-        let mut entries = Entries(Box::new([Child::Solid; LEAVES_MAX]));
-        if !nodes.is_empty() {
-            entries.fill(nodes, planes, Child::Node(0), [0..CELLS_PER_CHUNK, 0..CELLS_PER_CHUNK]);
-        }
-        entries
-    }
-
-    /// Its depth is at most one for each boundary between cells.
-    fn fill(&mut self, nodes: &[Node], planes: &[Plane], child: Child, cells: [Range<usize>; 2]) {
-        let [x, z] = cells;
-        if let Child::Node(index) = child {
-            let node = &nodes[usize::from(index)];
-            let plane = planes[usize::from(node.plane)];
-            let boundary = (plane.distance / CELL_FIXED) as usize;
-            let along = if plane.axis == Axis::X { &x } else { &z };
-            let parts = plane.axis != Axis::Y && plane.distance % CELL_FIXED == 0;
-            if parts && along.start < boundary && boundary < along.end {
-                let (low, high) = (along.start..boundary, boundary..along.end);
-                let halves = match plane.axis {
-                    Axis::X => [[low, z.clone()], [high, z]],
-                    _ => [[x.clone(), low], [x, high]],
-                };
-                let [back, front] = halves;
-                self.fill(nodes, planes, node.back, back);
-                self.fill(nodes, planes, node.front, front);
-                return;
-            }
-        }
-        for z in z {
-            self.0[z * CELLS_PER_CHUNK + x.start..z * CELLS_PER_CHUNK + x.end].fill(child);
-        }
-    }
+/// The cell in which a place is; beyond the edges the nearest one.
+fn cell_of(along: i16) -> usize {
+    (along / CELL_FIXED).clamp(0, CELLS_PER_CHUNK as i16 - 1) as usize
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod chunk;
 mod codec;
 mod coord;
 mod door;
+mod entries;
 mod frustum;
 mod generator;
 mod grid;

@@ -2,9 +2,10 @@
 //! [`slide`](crate::slide()), on the lattice.
 //!
 //! Solids are open sets: touching is not colliding. A box meets a solid from the moment in which its last
-//! axis begins to overlap it until its first axis has left it. Going down the tree, each plane that the
-//! box passes cuts that span of time for the two sides of it, so that at rock the span is the answer.
-//! Nearer sides go first, and what begins after the best answer so far is left out.
+//! axis begins to overlap it until its first axis has left it. Each plane that the box passes cuts that span of time
+//! for the two sides of it, so that at rock the span is the answer. Cells are passed one after the other; most say at once
+//! where their floor and ceiling are, and those of a stranger tree are gone down: nearer sides go first, and what begins
+//! after the best answer so far is left out.
 //!
 //! Moments are quotients of whole numbers below 2^23 by lengths of at most 2^21. Two different ones are
 //! at least 2^-42 apart and a division is off by at most 2^-54 of one, so comparing the rounded quotients
@@ -16,6 +17,7 @@ use crate::chunk::{Axis, Child, Chunk};
 use crate::coord::CELLS_PER_CHUNK;
 use crate::coord::ChunkCoord;
 use crate::door::OpenDoors;
+use crate::entries::CellColumn;
 use crate::lattice::{CELL_GRAINS, CHUNK_GRAINS, Frame, GRAINS_PER_FIXED, GRAINS_PER_UNIT};
 
 /// The longest sweep along an axis, in units.
@@ -296,8 +298,31 @@ impl Swept {
             for n in 0..=columns.1 - columns.0 {
                 let column = if self.sign[0] < 0 { columns.1 - n } else { columns.0 + n };
                 let Some(span) = self.over_cell(span, 0, column) else { continue };
-                let entry = chunk.entry(column as usize, row as usize);
-                self.through_tree(coord, chunk, entry, span, nearest);
+                let (x, z) = (column as usize, row as usize);
+                match chunk.column_of(x, z) {
+                    CellColumn::Rock => nearest.offer(span, || Hit::Rock(coord)),
+                    CellColumn::Air { floor, ceiling } => {
+                        self.past_edges(coord, [(floor, false), (ceiling, true)], span, nearest);
+                    }
+                    CellColumn::Tree => self.through_tree(coord, chunk, chunk.entry(x, z), span, nearest),
+                }
+            }
+        }
+    }
+
+    /// Past the rock below a floor and over a ceiling.
+    #[inline]
+    fn past_edges(
+        &self,
+        coord: ChunkCoord,
+        edges: [(Option<i16>, bool); 2],
+        span: Span,
+        nearest: &mut Nearest,
+    ) {
+        for (edge, is_over) in edges {
+            let rock = edge.and_then(|at| self.clip(span, 1, i64::from(at) * GRAINS_PER_FIXED, is_over));
+            if let Some(span) = rock {
+                nearest.offer(span, || Hit::Rock(coord));
             }
         }
     }

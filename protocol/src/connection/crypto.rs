@@ -4,6 +4,7 @@
 //! 96-bit nonce. Private connect tokens take XChaCha20-Poly1305 with 24 random bytes. This module
 //! seals what it is told to: that no key meets a nonce twice is what [`super::sequence`] is for.
 
+use prefetch_index::prefetch_index;
 use ring::aead::{AES_128_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
 use super::hchacha::hchacha20;
@@ -24,24 +25,37 @@ impl std::fmt::Debug for Key {
 
 /// A key made ready for use, once for each direction of a session. Both ciphers take a nonce of 12 bytes and
 /// make a tag of 16.
-pub(super) struct Cipher(LessSafeKey);
+#[repr(C)]
+pub(super) struct Cipher {
+    start: [[u8; CACHE_LINE_BYTES]; 0],
+    key: LessSafeKey,
+}
+
+/// What comes into the cache at once.
+const CACHE_LINE_BYTES: usize = 64;
 
 impl Cipher {
     /// Makes `key` ready.
     pub fn new(key: &Key) -> Self {
         let key = UnboundKey::new(&CHACHA20_POLY1305, &key.0).expect("the key has ChaCha20's length");
-        Cipher(LessSafeKey::new(key))
+        Cipher { start: [], key: LessSafeKey::new(key) }
     }
 
     /// Makes a key for AES-128-GCM ready.
     pub fn aes_128(key: &[u8; 16]) -> Self {
         let key = UnboundKey::new(&AES_128_GCM, key).expect("the key has AES-128's length");
-        Cipher(LessSafeKey::new(key))
+        Cipher { start: [], key: LessSafeKey::new(key) }
+    }
+
+    /// Has it fetched from memory, without waiting for it.
+    pub fn fetch(&self) {
+        let lines = size_of::<Cipher>().div_ceil(CACHE_LINE_BYTES);
+        (0..lines).for_each(|line| prefetch_index(self.start.as_slice(), line));
     }
 
     /// Encrypts `bytes` in place; the tag belongs behind them.
     pub fn seal(&self, sequence: u64, associated: &[u8], bytes: &mut [u8]) -> Tag {
-        let tag = self.0.seal_in_place_separate_tag(nonce(sequence), Aad::from(associated), bytes);
+        let tag = self.key.seal_in_place_separate_tag(nonce(sequence), Aad::from(associated), bytes);
         let tag = tag.expect("a datagram is shorter than the 256 GiB that ChaCha20 can do");
         tag.as_ref().try_into().expect("the tag has Poly1305's length")
     }
@@ -49,7 +63,7 @@ impl Cipher {
     /// Decrypts `bytes`, whose last 16 are the tag, in place. `None` if they are not authentic; what
     /// they then hold is of no use.
     pub fn open<'a>(&self, sequence: u64, associated: &[u8], bytes: &'a mut [u8]) -> Option<&'a mut [u8]> {
-        self.0.open_in_place(nonce(sequence), Aad::from(associated), bytes).ok()
+        self.key.open_in_place(nonce(sequence), Aad::from(associated), bytes).ok()
     }
 }
 

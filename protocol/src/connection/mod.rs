@@ -35,7 +35,8 @@ pub use limits::{
 pub use rate::{NetworkRates, OverRate, Rate};
 pub use replay::REPLAY_WINDOW;
 pub use server::{
-    DisconnectReason, Event, HandshakeLimits, Newcomer, Received, Server, ServerConfig, Sessions, Shard,
+    DisconnectReason, Event, Fetch, HandshakeLimits, Newcomer, Received, Server, ServerConfig, Sessions,
+    Shard,
 };
 pub use token::{ConnectToken, DEVELOPMENT_KEY, TokenError, TokenParams};
 

@@ -158,6 +158,11 @@ impl<T> Link<T> {
         self.outgoing.flow.budget(now, until, self.outgoing.bytes_on_path())
     }
 
+    /// Has what acknowledgements change fetched from memory, without waiting for it: for a link whose turn comes soon.
+    pub fn fetch(&self) {
+        self.outgoing.sent.fetch();
+    }
+
     /// When a packet that is paced leaves, to be given to [`Link::packet`] and to the carrier.
     pub fn departure(&self, now: Instant) -> Instant {
         self.outgoing.flow.departure(now)

@@ -5,6 +5,8 @@
 //! in flight is little, and so stays in the cache. Loss is found as RFC 9002 §6.1 says: a packet is lost when one sent
 //! three later, or one sent 9/8 round trip later, has been acknowledged.
 
+use prefetch_index::prefetch_index;
+
 use super::congestion::{AckedPacket, PacketState};
 use crate::limits::SENT_PACKETS_MAX;
 use crate::time::{Duration, Instant};
@@ -13,6 +15,9 @@ use crate::time::{Duration, Instant};
 const PACKET_THRESHOLD: u64 = 3;
 /// Fewer gone packets than this at the front are not worth moving the others for.
 const GONE_MIN: usize = 16;
+
+/// So many packets a tick's acknowledgements answer, mostly.
+const FETCHED: usize = 6;
 
 /// One packet that was sent.
 #[derive(Debug)]
@@ -137,6 +142,11 @@ impl<T> SentPackets<T> {
 
     pub fn packets_in_flight(&self) -> usize {
         self.packets_in_flight
+    }
+
+    /// Has the packets that are likely to be acknowledged next fetched from memory.
+    pub fn fetch(&self) {
+        (self.gone..self.slots.len()).take(FETCHED).for_each(|at| prefetch_index(&self.slots, at));
     }
 
     /// Remembers the packet with number [`SentPackets::next_number`]. A full window gives its oldest

@@ -15,7 +15,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use ninefold_protocol::connection::{
-    CloseReason, DATAGRAM_BYTES_MAX, DisconnectReason, Received, SHOWN_BYTES, Server, ServerConfig, Sessions,
+    CloseReason, DATAGRAM_BYTES_MAX, DisconnectReason, Fetch, Received, SHOWN_BYTES, Server, ServerConfig,
+    Sessions,
 };
 use ninefold_protocol::limits::PACKET_BYTES_MAX;
 use ninefold_protocol::time::{Duration, Instant};
@@ -31,6 +32,8 @@ use crate::carrier::{Arrival, CarrierEnd, ConnectionId, Departure, Packets, Shar
 
 /// Packets before arrivals get their turn, and the clock is read again: half a millisecond's.
 const DEPARTURES_PER_TURN_MAX: usize = 256;
+/// So many records ahead the memory of each is asked for.
+const FETCHED_AHEAD: [(usize, Fetch); 3] = [(6, Fetch::Session), (4, Fetch::Extensions), (2, Fetch::Key)];
 /// Comings and goings that may wait for room in the lane; at so many nothing more is to be taken until the tick has
 /// taken some, and the kernel's buffer decides what is lost.
 pub const WAITING_MAX: usize = 1 << 16;
@@ -269,6 +272,10 @@ impl<O: Office> UdpCore<O> {
         let mut heads = [0; PACKET_BYTES_MAX];
         let (mut left, mut packets) = (written, 0);
         while left > 0 && packets < DEPARTURES_PER_TURN_MAX {
+            let mut ahead = |records| end.departures.look_ahead(records, |record| record.connection().slot);
+            for (records, step) in FETCHED_AHEAD {
+                ahead(records).inspect(|slot| sessions.fetch(*slot, step));
+            }
             let popped = held.has_room().then(|| end.departures.pop(&mut heads)).flatten();
             let Some((departure, heads)) = popped else {
                 left = 0;

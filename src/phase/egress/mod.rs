@@ -36,6 +36,9 @@ const CONTROL_PACKETS_MAX: usize = 4;
 /// So long the line takes at most for fragments that leave at once and before the control packet.
 const TRAIN_MAX: Duration = PACER_BURST_MAX;
 
+/// So many clients ahead the memory of chunks on their way is asked for.
+const SENDINGS_AHEAD: usize = 2;
+
 /// Sends what was planned. Clients whose time to leave has come are moved to `departed`.
 pub fn egress(
     (now, tick): (Instant, u64),
@@ -50,7 +53,11 @@ pub fn egress(
     let rooms = departures.rooms(PACKET_BYTES_MAX, 0);
     let (run, buffer) = (Run::default(), [0; PACKET_BYTES_MAX]);
     let mut writing = Writing { now, tick, turns, departures, rooms, counters, run, buffer };
-    for planned in &plan.clients {
+    for (at, planned) in plan.clients.iter().enumerate() {
+        if let Some(coming) = plan.clients.get(at + SENDINGS_AHEAD).filter(|coming| !coming.picks.is_empty())
+        {
+            sessions.look(coming.slot).inspect(|session| session.view.fetch_fragments());
+        }
         let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
         let connection = session.connection;
         let began = turns.start(planned.slot);

@@ -31,8 +31,9 @@ pub use recipe::encode_recipe;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::chunk::{Chunk, ContentHash, Entries, FACES_MAX, LEAVES_MAX, NODES_MAX, PLANES_MAX, VERTICES_MAX};
+use crate::chunk::{Chunk, ContentHash, FACES_MAX, LEAVES_MAX, NODES_MAX, PLANES_MAX, VERTICES_MAX};
 use crate::door::DOORS_MAX;
+use crate::entries::Entries;
 use crate::light::LIGHTS_MAX;
 use crate::visibility::{OPENINGS_MAX, Visibility};
 use header::Header;

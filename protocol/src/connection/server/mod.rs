@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use self::handshakes::Handshakes;
 pub(super) use self::roaming::slow_keep_alive;
 use self::sessions::hasher;
-pub use self::sessions::{Newcomer, Sessions};
+pub use self::sessions::{Fetch, Newcomer, Sessions};
 use self::used_tokens::UsedTokens;
 use super::counters::Counters;
 use super::crypto::Key;

@@ -10,6 +10,9 @@
 //! at most, and only the newest packet asks: what was merely late must not call the session back.
 
 use std::net::{IpAddr, SocketAddr};
+use std::slice;
+
+use prefetch_index::prefetch_index;
 
 use super::Event;
 use super::sessions::{Answer, Sessions};
@@ -66,6 +69,12 @@ pub(in crate::connection) fn slow_keep_alive(timeout: Option<Duration>) -> Durat
 }
 
 impl Extended {
+    /// Has what chooses the key fetched from memory.
+    pub fn fetch(&self) {
+        prefetch_index(slice::from_ref(&self.is_shown), 0);
+        prefetch_index(slice::from_ref(&self.aes), 0);
+    }
+
     /// `None` where nothing is allowed.
     pub fn new(
         extensions: Extensions,

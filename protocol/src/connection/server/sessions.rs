@@ -29,6 +29,17 @@ const TIMER_STEP: Duration = Duration::from_ms(10);
 const PACKETS: Rate = Rate::new(PACKETS_PER_CLIENT_S, PACKETS_PER_CLIENT_BURST);
 const NEVER: Instant = Instant::from_us(u64::MAX);
 
+/// What is fetched from memory, step by step: [`Sessions::fetch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetch {
+    /// The session.
+    Session,
+    /// What it leads to that chooses the key.
+    Extensions,
+    /// The key.
+    Key,
+}
+
 /// The sessions of one thread. After [`Sessions::handle`] and [`Sessions::handle_timeout`], drain
 /// [`Sessions::poll_event`] and [`Sessions::poll_transmit`].
 pub struct Sessions {
@@ -386,6 +397,17 @@ impl Sessions {
             self.queue_keep_alive(slot);
         }
         Ok((address, bytes))
+    }
+
+    /// Has what sealing for a client needs fetched from memory, without waiting for it. One step leads to the next, which
+    /// is for later.
+    pub fn fetch(&self, slot: u32, step: Fetch) {
+        let Some(session) = self.slots.get(slot) else { return };
+        match step {
+            Fetch::Session => session.fetch(),
+            Fetch::Extensions => session.fetch_extensions(),
+            Fetch::Key => session.payload_sealer().1.fetch(),
+        }
     }
 
     /// Says goodbye to a client; says whether there was one.

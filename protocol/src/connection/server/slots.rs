@@ -8,8 +8,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::SocketAddr;
+use std::slice;
 
 use ahash::{AHashMap, RandomState};
+use prefetch_index::prefetch_index;
 
 use super::Shard;
 use super::roaming::Extended;
@@ -45,6 +47,19 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Has what sealing looks at, beside the key, fetched from memory.
+    pub fn fetch(&self) {
+        prefetch_index(slice::from_ref(&self.address), 0);
+        prefetch_index(slice::from_ref(&self.extended), 0);
+        prefetch_index(slice::from_ref(&self.sequence), 0);
+        prefetch_index(slice::from_ref(&self.sent_at), 0);
+    }
+
+    /// The same for what chooses the key.
+    pub fn fetch_extensions(&self) {
+        self.extended.as_ref().inspect(|extended| extended.fetch());
+    }
+
     /// When silence ends it.
     pub fn ends_at(&self) -> Instant {
         self.timeout.map_or(Instant::from_us(u64::MAX), |timeout| self.received_at + timeout)
