@@ -189,6 +189,11 @@ impl InputBuffer {
         taken
     }
 
+    /// The last input that was taken; none at all before the first.
+    pub fn last(&self) -> &PlayerInput {
+        &self.last
+    }
+
     /// The number of the last input that was taken, 0 before the first.
     pub fn last_taken(&self) -> u32 {
         self.next.saturating_sub(1)

@@ -5,6 +5,8 @@
 // Lifted for `carrier/udp/batch.rs` alone.
 #![deny(unsafe_code)]
 
+pub mod ahead;
+pub mod cache_line;
 pub mod carrier;
 pub mod chunk;
 pub mod clock;

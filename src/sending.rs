@@ -18,10 +18,9 @@ use ninefold_protocol::frame::FragmentHeader;
 use ninefold_protocol::limits::{FRAGMENT_PAYLOAD_BYTES, FRAGMENTS_PER_CHUNK_MAX, PARITY_PER_CHUNK_MAX};
 use ninefold_protocol::time::{Duration, Instant};
 use ninefold_world::ChunkCoord;
-use prefetch_index::prefetch_index;
 
+use crate::cache_line::{self, CacheLine};
 use crate::chunk::{ParityBench, SharedParity};
-use crate::session::{CACHE_LINE_BYTES, CacheLine};
 
 /// What a packet carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,8 +91,7 @@ impl Sending {
     /// Has what picking and writing fragments looks at fetched from memory.
     pub fn fetch(&self) {
         const USED_BYTES: usize = offset_of!(Sending, fragmenter) + size_of::<Fragmenter>();
-        (0..USED_BYTES.div_ceil(CACHE_LINE_BYTES))
-            .for_each(|line| prefetch_index(self.start.as_slice(), line));
+        cache_line::fetch(&self.start, 0..USED_BYTES);
     }
 
     /// Fragments that wait to be sent to a client whose line loses so much; 0 leaves the margin out.

@@ -1,6 +1,5 @@
 //! The clients: one dense slot each, the same slot that the carrier uses.
 
-use std::mem::offset_of;
 use std::num::{NonZeroU16, NonZeroU32};
 
 use hecs::Entity;
@@ -10,26 +9,25 @@ use ninefold_protocol::link::Link;
 use ninefold_protocol::time::{Duration, Instant};
 use ninefold_world::{ChunkCoord, Mover, Position};
 
-use prefetch_index::prefetch_index;
-
+use crate::cache_line::CacheLine;
 use crate::carrier::ConnectionId;
 use crate::happened::Events;
-use crate::inputs::{INPUTS_HEAD_BYTES, InputBuffer};
+use crate::inputs::InputBuffer;
 use crate::rules::Rules;
 use crate::sending::Token;
 use crate::sight::Sight;
 use crate::snapshots::SentSnapshots;
 use crate::telemetry::{ClientCost, Counters};
-use crate::view::{VIEW_GROUND, VIEW_HEAD_BYTES, View};
+use crate::view::View;
 
 /// One client.
 ///
 /// The order of the fields is that of memory: what every phase looks at comes first, what few do comes last, so that a
-/// phase can have the lines that it needs fetched while it is busy with another client ([`Session::fetch`]).
+/// phase can have the lines that it needs fetched while it is busy with another client ([`crate::ahead`]).
 #[derive(Debug)]
 #[repr(C)]
 pub struct Session {
-    start: [CacheLine; 0],
+    pub(crate) start: [CacheLine; 0],
     // who
     /// Its session at the carrier.
     pub connection: ConnectionId,
@@ -76,26 +74,6 @@ pub struct Session {
     // what it costs
     /// Time and bytes.
     pub cost: ClientCost,
-}
-
-/// What comes into the cache at once.
-pub type CacheLine = [u8; CACHE_LINE_BYTES];
-/// How much that is.
-pub const CACHE_LINE_BYTES: usize = 64;
-
-/// What a phase is going to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
-    /// The player and the chunk in which it stands.
-    Place,
-    /// The player, its inputs, and the chunk in which it stands.
-    Player,
-    /// The player, what it is told of, and the chunk in which it stands.
-    Snapshot,
-    /// The chunks on their way to it.
-    Sendings,
-    /// Whatever a packet of it may change.
-    All,
 }
 
 /// What a packet carried, to know what its acknowledgement means. There is one for each packet in flight, so it is short.
@@ -222,27 +200,6 @@ impl Session {
             + self.sight.as_ref().map_or(0, |_| size_of::<Sight>())
     }
 
-    /// Has what a phase needs of it fetched from memory, without waiting for it. Soon is too late: it is for the clients
-    /// that come after the next.
-    pub fn fetch(&self, needs: Needs) {
-        const INPUTS: usize = offset_of!(Session, inputs);
-        const VIEW: usize = offset_of!(Session, view);
-        let view = VIEW..VIEW + VIEW_HEAD_BYTES;
-        let ground = VIEW + VIEW_GROUND.start..VIEW + VIEW_GROUND.end;
-        let bytes = match needs {
-            Needs::Place => [0..offset_of!(Session, snapshots), view],
-            Needs::Player => [0..offset_of!(Session, link), ground],
-            Needs::Snapshot => [0..INPUTS + INPUTS_HEAD_BYTES, view],
-            Needs::Sendings => [0..0, view],
-            Needs::All => [0..view.end, 0..0],
-        };
-        for bytes in bytes {
-            for line in bytes.start / CACHE_LINE_BYTES..bytes.end.div_ceil(CACHE_LINE_BYTES) {
-                prefetch_index(self.start.as_slice(), line);
-            }
-        }
-    }
-
     /// Whether it is in the world.
     pub fn is_playing(&self) -> bool {
         self.stage == Stage::Playing
@@ -351,12 +308,7 @@ impl Sessions {
         self.seats.iter_mut().map(|seat| &mut *seat.session)
     }
 
-    /// Calls `each` for all clients, in a crowd neighbours side by side, while what it needs of those to come is fetched.
-    pub fn for_each(&mut self, needs: Needs, each: impl FnMut(&mut Session)) {
-        for_each(&mut self.seats, needs, each);
-    }
-
-    /// The same, to be shared out.
+    /// The same, with what tells where they sit.
     pub fn seats_mut(&mut self) -> &mut [Seat] {
         &mut self.seats
     }
@@ -380,45 +332,6 @@ impl Sessions {
         for (at, seat) in self.seats.iter().enumerate() {
             self.seat_of[seat.connection.slot as usize] = Some(at as u32);
         }
-    }
-}
-
-/// So many clients ahead memory is asked for: what a phase does for so many takes about as long as memory does.
-const FETCHED_AHEAD: usize = 3;
-
-/// The same as [`Sessions::for_each`] for a run of them.
-pub fn for_each(seats: &mut [Seat], needs: Needs, mut each: impl FnMut(&mut Session)) {
-    for seat in seats.iter().take(FETCHED_AHEAD) {
-        seat.session.fetch(needs);
-    }
-    for at in 0..seats.len() {
-        if let Some(coming) = seats.get(at + FETCHED_AHEAD) {
-            coming.session.fetch(needs);
-        }
-        // What a pointer leads to is asked for once the pointer is here.
-        if needs == Needs::All
-            && let Some(coming) = seats.get(at + FETCHED_AHEAD - 1)
-        {
-            coming.session.view.fetch_sendings();
-            coming.session.link.fetch();
-        }
-        if needs == Needs::Player {
-            if let Some(coming) = seats.get(at + FETCHED_AHEAD - 1) {
-                coming.session.view.fetch_ground();
-            }
-            if let Some(coming) = seats.get(at + 1) {
-                coming.session.view.fetch_cells(coming.session.mover.position);
-            }
-        }
-        if needs == Needs::Snapshot {
-            if let Some(coming) = seats.get(at + FETCHED_AHEAD - 1) {
-                coming.session.snapshots.fetch();
-            }
-            if let Some(coming) = seats.get(at + 1) {
-                coming.session.snapshots.fetch_told();
-            }
-        }
-        each(&mut seats[at].session);
     }
 }
 

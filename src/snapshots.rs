@@ -110,7 +110,7 @@ impl SentSnapshots {
         self.acked = self.acked.max(tick);
     }
 
-    /// Has those that are kept fetched from memory, see [`crate::session::Session::fetch`].
+    /// Has those that are kept fetched from memory, see [`crate::ahead`].
     pub fn fetch(&self) {
         (0..=self.sent.len()).for_each(|at| prefetch_index(&self.sent, at));
     }

@@ -309,7 +309,7 @@ impl View {
         &self.sendings
     }
 
-    /// Has what acknowledgements change of them fetched from memory, see [`crate::session::Session::fetch`].
+    /// Has what acknowledgements change of them fetched from memory, see [`crate::ahead`].
     pub fn fetch_sendings(&self) {
         (0..self.sendings.len()).for_each(|at| prefetch_index(&self.sendings, at));
     }

@@ -16,10 +16,11 @@ use ninefold_world::{ChunkCoord, spawn_chunk};
 
 use super::mail::{Letter, Mail};
 use super::share::{share_out, threads_for};
+use crate::ahead::{Needs, for_each};
 use crate::carrier::{Arrival, Arrivals, ConnectionId};
 use crate::recorder::{Event, Notes};
 use crate::rules::{CHUNK_REQUESTS_PER_TICK_MAX, LEAVE_AFTER, OFFERS_WAIT, PACKETS_PER_TICK_MAX, Rules};
-use crate::session::{Needs, Seat, Session, Sessions, Stage, for_each};
+use crate::session::{Seat, Session, Sessions, Stage};
 use crate::telemetry::{Counters, TurnClock};
 use crate::view::{Acked, Requested};
 
@@ -42,7 +43,7 @@ pub fn ingress(
     counts.resize(counts.len().max(threads), Counters::default());
     let mail = &*mail;
     share_out(sessions.seats_mut(), &mut counts[..threads], &|seats: &mut [Seat], counters| {
-        for_each(seats, Needs::All, |session| {
+        for_each(seats, Needs::Packet, |session| {
             let began = turns.start(session.connection.slot as usize);
             read(&now, session, mail, counters);
             session.packets_this_tick = 0;

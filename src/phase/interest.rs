@@ -7,11 +7,12 @@ use ninefold_protocol::frame::Message;
 use ninefold_protocol::time::Instant;
 use ninefold_world::{ChunkCoord, Topology};
 
+use crate::ahead::{Needs, for_each};
 use crate::chunk::{ChunkService, Workshop};
 use crate::game::{Living, Setting};
 use crate::replicas::Replicas;
 use crate::rules::Rules;
-use crate::session::{Needs, Session, Sessions, Stage};
+use crate::session::{Session, Sessions, Stage};
 use crate::telemetry::Counters;
 
 /// Brings rings and replicas up to date, and forgets who departed.
@@ -38,7 +39,7 @@ pub fn interest<W: Workshop>(
         }
     }
     let mut has_anybody_moved = false;
-    sessions.for_each(Needs::Place, |session| {
+    for_each(sessions.seats_mut(), Needs::Place, |session| {
         let before = session.view.active();
         match session.stage {
             Stage::Spawning(coord) if before != Some(coord) => enter(session, coord, chunks),

@@ -5,11 +5,12 @@
 use hecs::Entity;
 use ninefold_world::{Topology, Wish};
 
+use crate::ahead::{Needs, for_each};
 use crate::chunk::{ChunkService, Workshop};
 use crate::game::{Body, Game, Living, Scene, Setting};
 use crate::replicas::Replicas;
 use crate::rules::{Rules, SILENCE_MAX};
-use crate::session::{Needs, Session, Sessions};
+use crate::session::{Session, Sessions};
 use crate::telemetry::Counters;
 use crate::telemetry::TurnClock;
 
@@ -26,7 +27,7 @@ pub fn simulate<W: Workshop>(
 ) {
     let silence_ticks = (SILENCE_MAX.as_us() / rules.period().as_us().max(1)) as u32;
     let (game, mut scene) = living.scene(Setting { tick, pace: rules.pace(), chunks, counters });
-    sessions.for_each(Needs::Player, |session| {
+    for_each(sessions.seats_mut(), Needs::Player, |session| {
         if session.is_playing() {
             let began = turns.start(session.connection.slot as usize);
             play(session, silence_ticks, game, &mut scene);

@@ -19,11 +19,12 @@ use smallvec::SmallVec;
 
 use super::generate::distance_squared;
 use super::{Pick, Plan};
+use crate::ahead::Needs;
 use crate::carrier::Rooms;
 use crate::chunk::ParityBench;
 use crate::rules::Rules;
 use crate::sending::Sending;
-use crate::session::{Needs, Session, Sessions};
+use crate::session::{Session, Sessions};
 use crate::telemetry::{Counters, TurnClock};
 use crate::view::SENDINGS_MAX;
 use ninefold_world::CHUNK_UNITS;
@@ -35,10 +36,6 @@ const CONTROL_RESERVE_BYTES: usize = PACKET_HEADER_BYTES + 2 * FRAME_HEADER_BYTE
 
 /// What an answer takes beside the round trip: fragments wait to leave, and answers for either side's tick.
 const ANSWER_TICKS: u64 = 2;
-
-/// So many clients ahead memory is asked for: the list of what is on its way, and that itself once the list is here.
-const VIEWS_AHEAD: usize = 4;
-const SENDINGS_AHEAD: usize = 2;
 
 /// Picks fragments. `rooms` is how many packets each carrier takes beside one for each client.
 pub fn stream(
@@ -54,9 +51,9 @@ pub fn stream(
     let Plan { clients, picks, parity, .. } = plan;
     let count = clients.len();
     for turn in tick as usize..tick as usize + count {
-        let coming = |ahead: usize| sessions.look(clients[(turn + ahead) % count].slot);
-        coming(VIEWS_AHEAD).inspect(|session| session.fetch(Needs::Sendings));
-        coming(SENDINGS_AHEAD).inspect(|session| session.view.fetch_fragments());
+        for (ahead, fetch) in Needs::Sendings.steps() {
+            sessions.look(clients[(turn + ahead) % count].slot).inspect(|coming| fetch(coming));
+        }
         let planned = &mut clients[turn % count];
         let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
         let start = picks.len();

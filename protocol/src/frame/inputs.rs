@@ -43,6 +43,11 @@ impl PlayerInput {
     /// Opens or closes the door ahead, in the first tick in which it is held.
     pub const USE: u16 = 2;
 
+    /// Whether it wishes to be elsewhere.
+    pub fn is_walking(&self) -> bool {
+        (self.move_x, self.move_z) != (0, 0)
+    }
+
     /// The wish as a vector of length 0 to 1.
     pub fn wish(&self) -> (f64, f64) {
         let full = f64::from(Self::FULL_SPEED);

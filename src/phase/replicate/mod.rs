@@ -17,10 +17,11 @@ use ninefold_world::Topology;
 
 use super::share::{share_out, threads_for};
 use super::{Plan, Planned};
+use crate::ahead::{Needs, for_each};
 use crate::game::{Doors, Living, Replicated, own_state};
 use crate::replicas::Replicas;
 use crate::rules::{Rules, SNAPSHOT_REPEATS, SNAPSHOTS_IDLE_HZ};
-use crate::session::{Needs, Seat, Session, Sessions, for_each};
+use crate::session::{Seat, Session, Sessions};
 use crate::sight::sight_ticks;
 use crate::telemetry::{Counters, TurnClock};
 use compose::{Around, Composer};
