@@ -257,6 +257,15 @@ fn tell_of(what: &str, server: &Server, others_each: f64) -> f64 {
         phases.join(", ")
     };
     println!("    p50 of each phase, us: {}", each(&phase));
+    let mut dear: Vec<&Took> = server.took.iter().collect();
+    dear.sort_unstable_by_key(|took| std::cmp::Reverse(took.cpu_ns));
+    dear.truncate(server.took.len().div_ceil(100) * 2);
+    let dear = |phase: &Phase| {
+        dear.iter().map(|took| took.phases_ns[*phase as usize]).sum::<u64>() as f64
+            / dear.len() as f64
+            / 1_000.0
+    };
+    println!("    mean of each in the dearest fiftieth: {}", each(&dear));
     let (at, worst) = server.took.iter().enumerate().max_by_key(|(_, t)| t.cpu_ns).expect("there was a tick");
     let worst = |phase: &Phase| worst.phases_ns[*phase as usize] as f64 / 1_000.0;
     println!("    the dearest, of {} ticks the {}th: {}", server.took.len(), at + 1, each(&worst));

@@ -11,7 +11,7 @@ use ninefold_world::{ChunkCoord, OpenDoors};
 use crate::carrier::TickEnd;
 use crate::chunk::{ChunkService, Workshop};
 use crate::game::{Game, Living};
-use crate::phase::{self, Plan, Post, Scribes};
+use crate::phase::{self, Clerks, Plan, Post, Scribes};
 use crate::recorder::{EVENTS_PER_TICK_MAX, Event, Notes};
 use crate::replicas::Replicas;
 use crate::rules::Rules;
@@ -49,6 +49,7 @@ pub struct Tick<W: Workshop> {
     plan: Plan,
     post: Post,
     scribes: Scribes,
+    clerks: Clerks,
     notes: Notes,
     is_profiled: bool,
     /// By slot.
@@ -73,6 +74,7 @@ impl<W: Workshop> Tick<W> {
             plan: Plan::default(),
             post: Post::default(),
             scribes: Scribes::default(),
+            clerks: Clerks::default(),
             notes: Notes::new(EVENTS_PER_TICK_MAX),
             is_profiled: true,
             bytes: Vec::new(),
@@ -83,7 +85,7 @@ impl<W: Workshop> Tick<W> {
     /// Runs one tick. `clock_ns` counts nanoseconds from any origin.
     pub fn run(&mut self, now: Instant, carrier: &mut TickEnd, clock_ns: &ClockNs<'_>) -> TickTimes {
         let Tick { rules, chunks, living, replicas, counters, sessions, departed, plan, .. } = self;
-        let Tick { post, scribes, notes, .. } = self;
+        let Tick { post, scribes, clerks, notes, .. } = self;
         self.number += 1;
         self.now = now;
         let tick = self.number;
@@ -116,7 +118,8 @@ impl<W: Workshop> Tick<W> {
         phase::stream(now, tick, rules, turns, &mut rooms, sessions, plan, counters);
         plan.parity.made().iter().for_each(|made| chunks.count_parity(made));
         lap.end(Phase::Stream);
-        phase::egress((now, tick), turns, plan, sessions, &mut carrier.departures, departed, counters);
+        let departures = &mut carrier.departures;
+        phase::egress((now, tick), (rules, turns), plan, sessions, clerks, departures, departed, counters);
         if tick.is_multiple_of(SWEEP_TICKS) {
             replicas.sweep(tick, SWEEP_TICKS);
         }

@@ -50,6 +50,11 @@ impl<D> Sender<D> {
         self.records.slots().min(self.bytes.slots() / bytes_each.max(1))
     }
 
+    /// Records, and bytes of them, for which there is room.
+    pub fn free(&self) -> (usize, usize) {
+        (self.records.slots(), self.bytes.slots())
+    }
+
     /// Records that wait.
     pub fn len(&self) -> usize {
         self.capacity() - self.records.slots()

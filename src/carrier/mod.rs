@@ -234,6 +234,31 @@ impl Rooms {
     }
 }
 
+/// What may be written to each carrier.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Spaces([Space; LANES_MAX]);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Space {
+    records: usize,
+    bytes: usize,
+}
+
+impl Spaces {
+    /// Whether a record with so many bytes fits for this client.
+    pub fn fits(&self, connection: ConnectionId, bytes: usize) -> bool {
+        let space = &self.0[connection.carrier.lane()];
+        space.records > 0 && space.bytes >= bytes
+    }
+
+    /// Takes what a record of it needs off.
+    pub fn spend(&mut self, connection: ConnectionId, bytes: usize) {
+        let space = &mut self.0[connection.carrier.lane()];
+        space.records = space.records.saturating_sub(1);
+        space.bytes = space.bytes.saturating_sub(bytes);
+    }
+}
+
 impl Departures {
     /// Appends a record to its carrier's lane.
     pub fn push(&mut self, departure: Departure, bytes: &[u8]) -> Result<(), lane::Full<Departure>> {
@@ -243,13 +268,14 @@ impl Departures {
         }
     }
 
-    /// Packets of at most `bytes_each` bytes that surely fit for this client.
-    pub fn room(&self, connection: ConnectionId, bytes_each: usize) -> usize {
-        self.lane(connection.carrier).map_or(0, |lane| lane.room(bytes_each))
-    }
-
-    fn lane(&self, carrier: Carrier) -> Option<&lane::Sender<Departure>> {
-        self.0.get(carrier.lane())?.as_ref()
+    /// What is free in each lane, in so many equal shares.
+    pub fn spaces(&self, shares: usize) -> Spaces {
+        let mut spaces = Spaces::default();
+        for (space, lane) in spaces.0.iter_mut().zip(&self.0) {
+            let (records, bytes) = lane.as_ref().map_or((0, 0), lane::Sender::free);
+            *space = Space { records: records / shares, bytes: bytes / shares };
+        }
+        spaces
     }
 
     /// Records that wait in the lanes of UDP and of QUIC, and may.
@@ -410,6 +436,8 @@ mod tests {
         let mut rooms = tick.departures.rooms(60_000, 1);
         assert_eq!(*rooms.of(id(Carrier::Quic)), 0);
         assert!(*rooms.of(id(Carrier::Udp)) > 100);
-        assert_eq!(tick.departures.room(id(Carrier::Quic), 60_000), 0);
+        let spaces = tick.departures.spaces(2);
+        assert!(!spaces.fits(id(Carrier::Quic), 60_000) && spaces.fits(id(Carrier::Udp), 60_000));
+        assert!(!spaces.fits(id(Carrier::Udp), DEPARTURE_BYTES_MAX / 2 + 1));
     }
 }

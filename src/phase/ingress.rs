@@ -42,7 +42,7 @@ pub fn ingress(
     let threads = threads_for(sessions.len(), rules.tick_threads);
     counts.resize(counts.len().max(threads), Counters::default());
     let mail = &*mail;
-    share_out(sessions.seats_mut(), &mut counts[..threads], &|seats: &mut [Seat], counters| {
+    share_out(sessions.seats_mut(), &mut counts[..threads], &|_, seats: &mut [Seat], counters| {
         for_each(seats, Needs::Packet, |session| {
             let began = turns.start(session.connection.slot as usize);
             read(&now, session, mail, counters);

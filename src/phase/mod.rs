@@ -11,7 +11,7 @@ mod share;
 mod simulate;
 mod stream;
 
-pub use egress::egress;
+pub use egress::{Clerks, egress};
 pub use generate::generate;
 pub use ingress::{Post, ingress};
 pub use interest::interest;

@@ -15,20 +15,33 @@ pub(super) fn threads_for(clients: usize, threads: usize) -> usize {
     threads.min(clients / CLIENTS_PER_THREAD_MIN).max(1)
 }
 
-/// Does `work` for all, one of the `parts` with each run of them.
+/// Does `work` for all, one of the `parts` with each run of them; it is told where its run begins.
 pub(super) fn share_out<P: Send>(
     seats: &mut [Seat],
     parts: &mut [P],
-    work: &(impl Fn(&mut [Seat], &mut P) + Sync),
+    work: &(impl Fn(usize, &mut [Seat], &mut P) + Sync),
+) {
+    share_out_from(0, seats, parts, work);
+}
+
+fn share_out_from<P: Send>(
+    first: usize,
+    seats: &mut [Seat],
+    parts: &mut [P],
+    work: &(impl Fn(usize, &mut [Seat], &mut P) + Sync),
 ) {
     match parts {
         [] => debug_assert!(false, "somebody has to do it"),
-        [part] => work(seats, part),
+        [part] => work(first, seats, part),
         parts => {
             let half = parts.len() / 2;
-            let (left, right) = seats.split_at_mut(seats.len() * half / parts.len());
+            let middle = seats.len() * half / parts.len();
+            let (left, right) = seats.split_at_mut(middle);
             let (left_parts, right_parts) = parts.split_at_mut(half);
-            rayon::join(|| share_out(left, left_parts, work), || share_out(right, right_parts, work));
+            rayon::join(
+                || share_out_from(first, left, left_parts, work),
+                || share_out_from(first + middle, right, right_parts, work),
+            );
         }
     }
 }

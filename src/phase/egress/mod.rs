@@ -9,32 +9,20 @@
 //! ```
 //!
 //! Work: what the plan holds; a client with a long queue of reliable messages gets at most
-//! [`CONTROL_PACKETS_MAX`] packets of them.
+//! [`writing::CONTROL_PACKETS_MAX`] packets of them.
 
 mod ends;
+mod writing;
 
-use bytes::Bytes;
-use ninefold_protocol::frame::{EVENT_BYTES, kind};
-use ninefold_protocol::limits::{
-    FRAGMENT_HEADER_BYTES, FRAME_HEADER_BYTES, PACKET_BYTES_MAX, PACKET_HEADER_BYTES,
-};
-use ninefold_protocol::link::congestion::PACER_BURST_MAX;
-use ninefold_protocol::link::{Built, Leaving, PacketBuilder};
-use ninefold_protocol::time::{Duration, Instant};
-use zerocopy::IntoBytes;
+use ninefold_protocol::time::Instant;
 
-use super::{Pick, Plan};
-use crate::carrier::{Carrier, ConnectionId, Departure, Departures, Packets, Rooms};
-use crate::sending::Token;
-use crate::session::{Receipt, Session, Sessions, Stage};
+use super::Plan;
+use super::share::{share_out, threads_for};
+use crate::carrier::{ConnectionId, Departure, Departures, Spaces};
+use crate::rules::Rules;
+use crate::session::{Seat, Session, Sessions, Stage};
 use crate::telemetry::{Counters, TurnClock};
-use crate::view::View;
-use ends::{End, Ends, FULL_FRAME_BYTES, Load, PADDING_BYTES_MAX, pack};
-
-/// Packets without a fragment that one client may get in a tick.
-const CONTROL_PACKETS_MAX: usize = 4;
-/// So long the line takes at most for fragments that leave at once and before the control packet.
-const TRAIN_MAX: Duration = PACER_BURST_MAX;
+use writing::{Desk, Outlet, Way, Writing};
 
 /// So many clients ahead the memory of chunks on their way is asked for.
 const SENDINGS_AHEAD: usize = 2;
@@ -42,294 +30,129 @@ const SENDINGS_AHEAD: usize = 2;
 /// Sends what was planned. Clients whose time to leave has come are moved to `departed`.
 pub fn egress(
     (now, tick): (Instant, u64),
-    turns: TurnClock<'_>,
+    (rules, turns): (&Rules, TurnClock<'_>),
     plan: &Plan,
     sessions: &mut Sessions,
+    clerks: &mut Clerks,
     departures: &mut Departures,
     departed: &mut Vec<Session>,
     counters: &mut Counters,
 ) {
-    // As many as there surely are, so that the carriers' ends are not asked for each client.
-    let rooms = departures.rooms(PACKET_BYTES_MAX, 0);
-    let (run, buffer) = (Run::default(), [0; PACKET_BYTES_MAX]);
-    let mut writing = Writing { now, tick, turns, departures, rooms, counters, run, buffer };
-    for (at, planned) in plan.clients.iter().enumerate() {
-        if let Some(coming) = plan.clients.get(at + SENDINGS_AHEAD).filter(|coming| !coming.picks.is_empty())
-        {
-            sessions.look(coming.slot).inspect(|session| session.view.fetch_fragments());
+    let clerks = clerks.of(threads_for(sessions.len(), rules.tick_threads));
+    let spaces = departures.spaces(clerks.len());
+    let work = Work { now, tick, turns, plan, spaces };
+    match &mut *clerks {
+        [clerk] => clerk.write(&work, 0, sessions.seats_mut(), departures),
+        clerks => {
+            share_out(sessions.seats_mut(), clerks, &|first, seats: &mut [Seat], clerk| {
+                let mut basket = std::mem::take(&mut clerk.basket);
+                clerk.write(&work, first, seats, &mut basket);
+                clerk.basket = basket;
+            });
+            clerks.iter_mut().for_each(|clerk| clerk.basket.empty_into(departures, counters));
         }
-        let session = sessions.in_slot(planned.slot).expect("the plan was made this tick");
-        let connection = session.connection;
-        let began = turns.start(planned.slot);
-        let snapshot = &plan.snapshots[planned.snapshot.clone()];
-        writing.packets(session, snapshot, &plan.picks[planned.picks.clone()]);
-        turns.stop(began, &mut session.cost);
-        if session.has_left(now) && writing.departures.push(Departure::Disconnect(connection), &[]).is_ok() {
-            writing.counters.clients_disconnected += 1;
-            departed.extend(sessions.remove(connection));
+    }
+    for clerk in clerks {
+        counters.take_over(&mut clerk.counters);
+        for connection in clerk.leaving.drain(..) {
+            if departures.push(Departure::Disconnect(connection), &[]).is_ok() {
+                counters.clients_disconnected += 1;
+                departed.extend(sessions.remove(connection));
+            }
         }
     }
 }
 
-/// Writing packets in one tick.
-struct Writing<'t> {
+/// What is to be written in a tick.
+struct Work<'t> {
     now: Instant,
     tick: u64,
     turns: TurnClock<'t>,
-    departures: &'t mut Departures,
-    /// Packets for which there surely is room.
-    rooms: Rooms,
-    counters: &'t mut Counters,
-    /// Fragments that are written and not handed over yet.
-    run: Run,
-    /// Each packet's head is written here.
-    buffer: [u8; PACKET_BYTES_MAX],
+    plan: &'t Plan,
+    /// For each clerk.
+    spaces: Spaces,
 }
 
-/// Fragments of a chunk that follow each other and leave at one time.
-struct Run {
-    at: Instant,
-    /// Place among the client's sendings, and the first of them.
-    first: Pick,
-    count: u16,
-    /// Their heads, one behind the other.
-    heads: [u8; PACKET_BYTES_MAX],
+/// Writes the packets of a run of clients.
+#[derive(Debug, Default)]
+struct Clerk {
+    desk: Desk,
+    /// What it has written beside others; only the thread of the tick writes to carriers.
+    basket: Basket,
+    leaving: Vec<ConnectionId>,
+    counters: Counters,
 }
 
-/// What stands before a fragment's payload in a packet with nothing else in it.
-const HEAD_BYTES: usize = PACKET_HEADER_BYTES + FRAME_HEADER_BYTES + FRAGMENT_HEADER_BYTES;
-/// Fragments of a run.
-const RUN_MAX: u16 = (PACKET_BYTES_MAX / HEAD_BYTES) as u16;
+/// One for each thread; kept for their memory.
+#[derive(Debug, Default)]
+pub struct Clerks(Vec<Clerk>);
 
-impl Default for Run {
-    fn default() -> Self {
-        let first = Pick { sending: 0, index: 0 };
-        Run { at: Instant::ZERO, first, count: 0, heads: [0; PACKET_BYTES_MAX] }
-    }
-}
-
-impl Run {
-    /// Whether this fragment is the next of it.
-    fn takes(&self, view: &View, at: Instant, pick: Pick) -> bool {
-        let Run { first, count, .. } = *self;
-        (1..RUN_MAX).contains(&count)
-            && (at, pick.sending) == (self.at, first.sending)
-            && view.sendings()[pick.sending].follows(pick.index, first.index + count - 1)
-    }
-}
-
-impl Writing<'_> {
-    /// All that goes to one client.
-    fn packets(&mut self, session: &mut Session, snapshot: &[u8], picks: &[Pick]) {
-        // Where packets get lost, those that leave apart are less often lost together.
-        let bytes = (picks.len() * PACKET_BYTES_MAX) as u64;
-        if session.link.loss_permille() == 0 && session.link.time_for(self.now, bytes) <= TRAIN_MAX {
-            return self.train(session, snapshot, picks);
+impl Clerks {
+    fn of(&mut self, threads: usize) -> &mut [Clerk] {
+        if self.0.len() < threads {
+            self.0.resize_with(threads, Clerk::default);
         }
-        // An acknowledgement alone needs no packet of its own.
-        let is_paced = session.link.departure(self.now) > self.now;
-        let first = picks.first().filter(|_| snapshot.is_empty() && !is_paced);
-        let rode = self.control(session, snapshot, first.map(|pick| end(&session.view, *pick)).as_slice());
-        for pick in &picks[usize::from(rode)..] {
-            let at = match session.connection.carrier {
-                Carrier::Udp | Carrier::UdpShard(_) => session.link.departure(self.now),
-                // It paces by itself, so the packet is on its way from now on.
-                Carrier::Quic => self.now,
-            };
-            self.fragment(session, at, *pick);
-        }
-        self.hand_over_run(session);
+        &mut self.0[..threads]
     }
+}
 
-    /// A few packets at once, of which only the last is shorter than the others if that can be.
-    fn train(&mut self, session: &mut Session, snapshot: &[u8], picks: &[Pick]) {
-        let mut ends = Ends::new();
-        for pick in picks {
-            match end(&session.view, *pick) {
-                End { frame_bytes: FULL_FRAME_BYTES, .. } => self.fragment(session, self.now, *pick),
-                shorter => ends.push(shorter),
+impl Clerk {
+    /// Writes what goes to these clients; the plan has them in the same order, from `first` on.
+    fn write(&mut self, work: &Work<'_>, first: usize, seats: &mut [Seat], outlet: &mut impl Outlet) {
+        let Work { now, tick, turns, plan, spaces } = *work;
+        let Clerk { desk, leaving, counters, .. } = self;
+        let way = Way { outlet, spaces, counters };
+        let mut writing = Writing { now, tick, turns, way, desk };
+        let planned = &plan.clients[first..][..seats.len()];
+        for (at, planned) in planned.iter().enumerate() {
+            let has_fragments =
+                plan.clients.get(first + at + SENDINGS_AHEAD).is_some_and(|p| !p.picks.is_empty());
+            if let Some(coming) = seats.get(at + SENDINGS_AHEAD).filter(|_| has_fragments) {
+                coming.session.view.fetch_fragments();
+            }
+            let session = &mut *seats[at].session;
+            debug_assert_eq!(
+                session.connection.slot as usize, planned.slot,
+                "nobody changed places in this tick"
+            );
+            let began = turns.start(planned.slot);
+            let snapshot = &plan.snapshots[planned.snapshot.clone()];
+            writing.packets(session, snapshot, &plan.picks[planned.picks.clone()]);
+            turns.stop(began, &mut session.cost);
+            if session.has_left(now) {
+                leaving.push(session.connection);
             }
         }
-        let has_full = ends.len() < picks.len();
-        let loads = pack(&mut ends);
-        let room = FULL_FRAME_BYTES.saturating_sub(control_bytes(session, snapshot));
-        let (riders, before) = match loads.split_last() {
-            Some((emptiest, before)) if emptiest.bytes <= room => (&emptiest.ends[..], before),
-            _ => (&[][..], &loads[..]),
-        };
-        let longest = before.first().map_or(0, |load| load.bytes);
-        let length = if has_full { FULL_FRAME_BYTES } else { longest };
-        before.iter().for_each(|load| self.load(session, load, length));
-        let rode = self.control(session, snapshot, riders);
-        riders.iter().filter(|_| !rode).for_each(|end| self.fragment(session, self.now, end.pick));
-        self.hand_over_run(session);
-    }
-
-    /// Ends of chunks in a packet of their own, whose frames are as long as those of the train if they lack little.
-    fn load(&mut self, session: &mut Session, load: &Load, length: usize) {
-        let lacks = match session.connection.carrier {
-            Carrier::Udp | Carrier::UdpShard(_) => length.saturating_sub(load.bytes),
-            // What it makes of a packet is not equally long anyway.
-            Carrier::Quic => 0,
-        };
-        let is_padded = (FRAME_HEADER_BYTES..=PADDING_BYTES_MAX).contains(&lacks);
-        if let ([end], false) = (&load.ends[..], is_padded) {
-            return self.fragment(session, self.now, end.pick);
-        }
-        self.hand_over_run(session);
-        let leaving = Leaving { due: self.now, at: self.now + session.leaves_late_by };
-        let mut packet = session.link.bare_packet(leaving, &mut self.buffer);
-        if is_padded {
-            packet.push(kind::PING, &[&[0; PADDING_BYTES_MAX][..lacks - FRAME_HEADER_BYTES]]);
-        }
-        let (receipt, tail) = ride(&mut packet, &session.view, &load.ends, Receipt::default());
-        packet.token(receipt);
-        let built = packet.finish().expect("it has a fragment in it");
-        self.hand_over(session.connection, built, tail);
-    }
-
-    /// Acknowledgements, reliable messages, the snapshot and events: they leave at once, whatever the line's rate. Where
-    /// a packet has room for them, fragments ride with them; says whether they did.
-    fn control(&mut self, session: &mut Session, mut snapshot: &[u8], riders: &[End]) -> bool {
-        let mut rode = false;
-        self.hand_over_run(session);
-        session.events.expire(self.tick);
-        for _ in 0..CONTROL_PACKETS_MAX {
-            let has_events = !session.events.is_empty();
-            if snapshot.is_empty() && !has_events && !session.link.wants_to_send() {
-                break;
-            }
-            if !self.has_room(session.connection) {
-                self.counters.egress_skipped += 1;
-                break;
-            }
-            let leaving = Leaving { due: self.now, at: self.now + session.leaves_late_by };
-            let mut packet = session.link.packet(leaving, &mut self.buffer);
-            let mut receipt = Receipt::default();
-            if !snapshot.is_empty() && packet.fits(snapshot.len()) {
-                packet.push(kind::SNAPSHOT, &[snapshot]);
-                receipt = receipt.with_snapshot(self.tick);
-                snapshot = &[];
-            }
-            session.events.tell(|event| {
-                let fits = packet.fits(EVENT_BYTES);
-                if fits {
-                    packet.push(kind::EVENT, &[&event.to_bytes()]);
-                    self.counters.events_sent += 1;
-                }
-                fits
-            });
-            let mut tail = Bytes::new();
-            let riders_bytes: usize = riders.iter().map(|end| end.frame_bytes).sum();
-            if !rode && riders_bytes > 0 && packet.room() >= riders_bytes {
-                (receipt, tail) = ride(&mut packet, &session.view, riders, receipt);
-                rode = true;
-            }
-            packet.token(receipt);
-            let Some(built) = packet.finish() else { break };
-            self.hand_over(session.connection, built, tail);
-        }
-        rode
-    }
-
-    fn fragment(&mut self, session: &mut Session, at: Instant, pick: Pick) {
-        if !self.run.takes(&session.view, at, pick) {
-            self.hand_over_run(session);
-            (self.run.at, self.run.first) = (at, pick);
-        }
-        let sending = &session.view.sendings()[pick.sending];
-        let (id, header) = (sending.id, sending.header(pick.index));
-        let payload_bytes = sending.payload_bytes(pick.index);
-        // What is held until its time leaves then.
-        let late_by = if at > self.now { Duration::ZERO } else { session.leaves_late_by };
-        let leaving = Leaving { due: at, at: at + late_by };
-        let mut packet = session.link.bare_packet(leaving, &mut self.buffer);
-        packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), payload_bytes);
-        packet.token(Receipt::default().with_fragment(Token { sending: id, index: pick.index }));
-        let built = packet.finish().expect("it has a fragment in it");
-        let head = usize::from(self.run.count) * HEAD_BYTES;
-        self.run.heads[head..][..HEAD_BYTES].copy_from_slice(&self.buffer[..built.head_bytes]);
-        self.run.count += 1;
-        let body_bytes = FRAGMENT_HEADER_BYTES + payload_bytes;
-        let slot = session.connection.slot as usize;
-        self.turns.sent_fragment(slot, body_bytes, &mut self.counters.frames.sent);
-    }
-
-    /// Hands over the packet that is written.
-    fn hand_over(&mut self, connection: ConnectionId, built: Built, tail: Bytes) {
-        let head = &self.buffer[..built.head_bytes];
-        let slot = connection.slot as usize;
-        self.turns.sent(slot, head, built.tail_bytes, &mut self.counters.frames.sent);
-        let packet = Packets::one(connection, self.now, tail);
-        self.spend_room(&packet, built.head_bytes);
-        let pushed = self.departures.push(Departure::Packets(packet), &self.buffer[..built.head_bytes]);
-        debug_assert!(pushed.is_ok(), "room was asked for, and only the tick writes here");
-    }
-
-    /// Hands over the fragments that are written.
-    fn hand_over_run(&mut self, session: &Session) {
-        let Run { at, first, count, .. } = self.run;
-        if std::mem::take(&mut self.run.count) == 0 {
-            return;
-        }
-        let tail = session.view.sendings()[first.sending].payloads(first.index, count);
-        let head_bytes = usize::from(count) * HEAD_BYTES;
-        let packets = Packets { connection: session.connection, at, count, tail };
-        self.spend_room(&packets, head_bytes);
-        let pushed = self.departures.push(Departure::Packets(packets), &self.run.heads[..head_bytes]);
-        debug_assert!(pushed.is_ok(), "there was room when the plan was made, and only the tick writes here");
-    }
-
-    fn has_room(&mut self, connection: ConnectionId) -> bool {
-        let room = self.rooms.of(connection);
-        if *room == 0 {
-            *room = self.departures.room(connection, PACKET_BYTES_MAX);
-        }
-        *room > 0
-    }
-
-    /// Counts packets, whose room in the lane is gone.
-    fn spend_room(&mut self, packets: &Packets, heads_bytes: usize) {
-        self.counters.packets_out += u64::from(packets.count);
-        self.counters.packet_bytes_out += (heads_bytes + packets.tail.len()) as u64;
-        let room = self.rooms.of(packets.connection);
-        *room = room.saturating_sub(packets.count.into());
     }
 }
 
-/// A fragment as one that may ride with others.
-fn end(view: &View, pick: Pick) -> End {
-    let payload_bytes = view.sendings()[pick.sending].payload_bytes(pick.index);
-    End { pick, frame_bytes: FRAME_HEADER_BYTES + FRAGMENT_HEADER_BYTES + payload_bytes }
+/// Records on their way to the lanes.
+#[derive(Debug, Default)]
+struct Basket {
+    records: Vec<(Departure, usize)>,
+    /// Theirs, one behind the other.
+    bytes: Vec<u8>,
 }
 
-/// Bytes of the frames in a client's control packet, reliable messages aside.
-fn control_bytes(session: &Session, snapshot: &[u8]) -> usize {
-    let snapshot_bytes = if snapshot.is_empty() { 0 } else { FRAME_HEADER_BYTES + snapshot.len() };
-    let events_bytes = session.events.waiting() * (FRAME_HEADER_BYTES + EVENT_BYTES);
-    session.link.ack_bytes() + snapshot_bytes + events_bytes
-}
-
-/// Puts fragments at the end of a packet: what the last one carries is its tail.
-fn ride(
-    packet: &mut PacketBuilder<'_, '_, Receipt>,
-    view: &View,
-    ends: &[End],
-    mut receipt: Receipt,
-) -> (Receipt, Bytes) {
-    let mut tail = Bytes::new();
-    for (n, End { pick, .. }) in ends.iter().enumerate() {
-        let sending = &view.sendings()[pick.sending];
-        let (header, payload) = sending.fragment(pick.index);
-        receipt = receipt.with_fragment(Token { sending: sending.id, index: pick.index });
-        if n + 1 < ends.len() {
-            packet.push(kind::FRAGMENT, &[header.as_bytes(), &payload]);
-        } else {
-            packet.push_with_tail(kind::FRAGMENT, header.as_bytes(), payload.len());
-            tail = payload;
-        }
+impl Outlet for Basket {
+    fn take(&mut self, departure: Departure, bytes: &[u8]) -> bool {
+        self.records.push((departure, bytes.len()));
+        self.bytes.extend_from_slice(bytes);
+        true
     }
-    (receipt, tail)
+}
+
+impl Basket {
+    /// Puts all of it into the lanes. What finds no room is lost as if on the wire.
+    fn empty_into(&mut self, departures: &mut Departures, counters: &mut Counters) {
+        let mut rest = &self.bytes[..];
+        for (departure, bytes) in self.records.drain(..) {
+            let (these, others) = rest.split_at(bytes);
+            counters.egress_skipped += u64::from(departures.push(departure, these).is_err());
+            rest = others;
+        }
+        self.bytes.clear();
+    }
 }
 
 impl Session {

@@ -42,7 +42,7 @@ pub fn replicate(
     let Living { entities, doors, .. } = living;
     let sight_ticks = sight_ticks(sessions.slots());
     let now = Now { tick, rules, sight_ticks, entities, doors, replicas };
-    let work = |seats: &mut [Seat], scribe: &mut Scribe| {
+    let work = |_, seats: &mut [Seat], scribe: &mut Scribe| {
         scribe.composer.begin_tick(tick, replicas);
         for_each(seats, Needs::Snapshot, |session| scribe.tell(&now, turns, session));
     };
