@@ -31,6 +31,7 @@ pub enum Needs {
 type Step = (usize, fn(&Session));
 
 const INPUTS: usize = offset_of!(Session, inputs);
+const LINK: usize = offset_of!(Session, link);
 const VIEW: usize = offset_of!(Session, view);
 const VIEW_HEAD: Range<usize> = VIEW..VIEW + VIEW_HEAD_BYTES;
 const GROUND: Range<usize> = VIEW + VIEW_GROUND.start..VIEW + VIEW_GROUND.end;
@@ -71,8 +72,12 @@ impl Needs {
                 (1, |session| session.snapshots.fetch_told()),
             ],
             Needs::Packet => &[
-                (3, |session| session.fetch(0..VIEW_HEAD.end)),
+                (3, |session| {
+                    session.fetch(0..INPUTS + INPUTS_HEAD_BYTES);
+                    session.fetch(LINK..VIEW_HEAD.end);
+                }),
                 (2, |session| {
+                    session.inputs.fetch();
                     session.view.fetch_sendings();
                     session.link.fetch();
                 }),

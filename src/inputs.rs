@@ -18,9 +18,12 @@ use std::mem::offset_of;
 
 use ninefold_protocol::frame::{Inputs, PlayerInput};
 use ninefold_protocol::time::{Duration, Instant};
+use prefetch_index::prefetch_index;
 
 /// Inputs that wait at most; what is further ahead of its time is refused.
 pub const INPUTS_WAITING_MAX: u32 = 64;
+/// So many of them come into the cache at once, about.
+const INPUTS_PER_LINE: u32 = 6;
 /// Inputs that one tick takes of a client at most.
 pub const INPUTS_PER_TICK_MAX: usize = 2;
 /// Ticks without input that a client may catch up with; what it missed beyond that is gone for its clock to find.
@@ -187,6 +190,13 @@ impl InputBuffer {
         self.due = (self.due + 1).min(most);
         self.lead.tick();
         taken
+    }
+
+    /// Has the places fetched from memory that the next input is taken from and those behind it are put into.
+    pub fn fetch(&self) {
+        for ahead in [0, INPUTS_PER_LINE] {
+            prefetch_index(&self.waiting, ((self.next + ahead) % INPUTS_WAITING_MAX) as usize);
+        }
     }
 
     /// The last input that was taken; none at all before the first.

@@ -15,7 +15,7 @@ use ninefold_protocol::time::Instant;
 use ninefold_world::{ChunkCoord, spawn_chunk};
 
 use super::mail::{Letter, Mail};
-use super::share::{share_out, threads_for};
+use super::share::{Crew, share_out, threads_for};
 use crate::ahead::{Needs, for_each};
 use crate::carrier::{Arrival, Arrivals, ConnectionId};
 use crate::recorder::{Event, Notes};
@@ -39,10 +39,9 @@ pub fn ingress(
     let now = Now { now, tick, rules, turns };
     mail.clear();
     sort(&now, arrivals, sessions, mail, departed, counters, notes);
-    let threads = threads_for(sessions.len(), rules.tick_threads);
-    counts.resize(counts.len().max(threads), Counters::default());
+    let counts = counts.of(threads_for(sessions.len(), rules.tick_threads));
     let mail = &*mail;
-    share_out(sessions.seats_mut(), &mut counts[..threads], &|_, seats: &mut [Seat], counters| {
+    share_out(sessions.seats_mut(), counts, &|_, seats: &mut [Seat], counters| {
         for_each(seats, Needs::Packet, |session| {
             let began = turns.start(session.connection.slot as usize);
             read(&now, session, mail, counters);
@@ -61,7 +60,7 @@ pub fn ingress(
 pub struct Post {
     mail: Mail,
     /// What each thread counts.
-    counts: Vec<Counters>,
+    counts: Crew<Counters>,
 }
 
 /// The tick, to all who read.

@@ -15,6 +15,31 @@ pub(super) fn threads_for(clients: usize, threads: usize) -> usize {
     threads.min(clients / CLIENTS_PER_THREAD_MIN).max(1)
 }
 
+/// What each thread has for itself; kept for its memory.
+#[derive(Debug)]
+pub(super) struct Crew<P>(Vec<P>);
+
+impl<P> Default for Crew<P> {
+    fn default() -> Self {
+        Crew(Vec::new())
+    }
+}
+
+impl<P: Default> Crew<P> {
+    /// For so many threads.
+    pub fn of(&mut self, threads: usize) -> &mut [P] {
+        if self.0.len() < threads {
+            self.0.resize_with(threads, P::default);
+        }
+        &mut self.0[..threads]
+    }
+
+    /// All that there ever were.
+    pub fn iter(&self) -> impl Iterator<Item = &P> {
+        self.0.iter()
+    }
+}
+
 /// Does `work` for all, one of the `parts` with each run of them; it is told where its run begins.
 pub(super) fn share_out<P: Send>(
     seats: &mut [Seat],

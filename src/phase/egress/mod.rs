@@ -17,7 +17,7 @@ mod writing;
 use ninefold_protocol::time::Instant;
 
 use super::Plan;
-use super::share::{share_out, threads_for};
+use super::share::{Crew, share_out, threads_for};
 use crate::carrier::{ConnectionId, Departure, Departures, Spaces};
 use crate::rules::Rules;
 use crate::session::{Seat, Session, Sessions, Stage};
@@ -38,7 +38,7 @@ pub fn egress(
     departed: &mut Vec<Session>,
     counters: &mut Counters,
 ) {
-    let clerks = clerks.of(threads_for(sessions.len(), rules.tick_threads));
+    let clerks = clerks.0.of(threads_for(sessions.len(), rules.tick_threads));
     let spaces = departures.spaces(clerks.len());
     let work = Work { now, tick, turns, plan, spaces };
     match &mut *clerks {
@@ -83,18 +83,9 @@ struct Clerk {
     counters: Counters,
 }
 
-/// One for each thread; kept for their memory.
+/// One for each thread.
 #[derive(Debug, Default)]
-pub struct Clerks(Vec<Clerk>);
-
-impl Clerks {
-    fn of(&mut self, threads: usize) -> &mut [Clerk] {
-        if self.0.len() < threads {
-            self.0.resize_with(threads, Clerk::default);
-        }
-        &mut self.0[..threads]
-    }
-}
+pub struct Clerks(Crew<Clerk>);
 
 impl Clerk {
     /// Writes what goes to these clients; the plan has them in the same order, from `first` on.

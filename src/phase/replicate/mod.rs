@@ -15,7 +15,7 @@ use std::ops::Range;
 use ninefold_protocol::snapshot::OwnState;
 use ninefold_world::Topology;
 
-use super::share::{share_out, threads_for};
+use super::share::{Crew, share_out, threads_for};
 use super::{Plan, Planned};
 use crate::ahead::{Needs, for_each};
 use crate::game::{Doors, Living, Replicated, own_state};
@@ -37,7 +37,7 @@ pub fn replicate(
     plan: &mut Plan,
     counters: &mut Counters,
 ) {
-    let scribes = scribes.of(threads_for(sessions.len(), rules.tick_threads));
+    let scribes = scribes.0.of(threads_for(sessions.len(), rules.tick_threads));
     // The game itself is one thread's.
     let Living { entities, doors, .. } = living;
     let sight_ticks = sight_ticks(sessions.slots());
@@ -73,18 +73,11 @@ struct Scribe {
     counters: Counters,
 }
 
-/// One for each thread; kept for their memory, and for the clients of which each has lists.
+/// One for each thread, and the clients of which each has lists.
 #[derive(Debug, Default)]
-pub struct Scribes(Vec<Scribe>);
+pub struct Scribes(Crew<Scribe>);
 
 impl Scribes {
-    fn of(&mut self, threads: usize) -> &mut [Scribe] {
-        if self.0.len() < threads {
-            self.0.resize_with(threads, Scribe::default);
-        }
-        &mut self.0[..threads]
-    }
-
     /// Bytes of memory of what is kept for each entity.
     pub fn memory_bytes(&self) -> usize {
         self.0.iter().map(|scribe| scribe.composer.memory_bytes()).sum()
