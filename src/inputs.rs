@@ -195,7 +195,7 @@ impl InputBuffer {
     /// Has the places fetched from memory that the next input is taken from and those behind it are put into.
     pub fn fetch(&self) {
         for ahead in [0, INPUTS_PER_LINE] {
-            prefetch_index(&self.waiting, ((self.next + ahead) % INPUTS_WAITING_MAX) as usize);
+            prefetch_index(self.waiting.as_slice(), ((self.next + ahead) % INPUTS_WAITING_MAX) as usize);
         }
     }
 

@@ -161,7 +161,7 @@ impl Ours {
         (0..clients as u64).map(caller).collect()
     }
 
-    /// What congestion control makes of the clients' lines.
+    /// What congestion control makes of the clients' lines, and what of the bytes to them is padding.
     pub fn paced(&self) -> String {
         let asked = Asked { clients: usize::MAX, ..Asked::default() };
         let Whole::Server(server) = &self.whole else { return "nobody asked".into() };
@@ -173,7 +173,14 @@ impl Ours {
         };
         let rate = tenths(&|client| client.rate_bytes_s / 1_000);
         let rtt = tenths(&|client| client.rtt_us.unwrap_or(0) / 1_000);
-        format!("tenths of clients are paced at {rate:?} KB/s over {rtt:?} ms")
+        let bytes = |name: Option<&str>| -> u64 {
+            let of = state.frames.iter().filter(|frames| name.is_none_or(|name| frames.name == name));
+            of.map(|frames| frames.bytes_out).sum()
+        };
+        let padding = 100.0 * bytes(Some("ping")) as f64 / bytes(None) as f64;
+        format!(
+            "tenths of clients are paced at {rate:?} KB/s over {rtt:?} ms, {padding:.2} % of the bytes are padding"
+        )
     }
 
     /// Ends it, and says in what portions it has sent.

@@ -112,7 +112,7 @@ impl Entries {
 
     /// Has a row of columns fetched from memory.
     pub fn fetch_row(&self, z: usize) {
-        prefetch_index(&self.0.columns, z * CELLS_PER_CHUNK);
+        prefetch_index(self.0.columns.as_slice(), z * CELLS_PER_CHUNK);
     }
 
     pub fn memory_bytes(&self) -> usize {
