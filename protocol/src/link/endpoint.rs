@@ -137,6 +137,11 @@ impl<T> Link<T> {
         self.outgoing.sent.packets_in_flight()
     }
 
+    /// What the owner has put on the packets that are neither acknowledged nor lost.
+    pub fn tokens_in_flight(&self) -> impl Iterator<Item = &T> {
+        self.outgoing.sent.tokens()
+    }
+
     /// Bytes of memory beside the link itself, counted from capacities.
     pub fn memory_bytes(&self) -> usize {
         self.outgoing.memory_bytes()

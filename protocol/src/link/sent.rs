@@ -183,6 +183,12 @@ impl<T> SentPackets<T> {
         self.base += 1;
     }
 
+    /// The tokens of those of which it is not known what became of them.
+    pub fn tokens(&self) -> impl Iterator<Item = &T> {
+        let unsettled = self.slots[self.gone..].iter().filter(|slot| !slot.0.settled);
+        unsettled.filter_map(|slot| slot.0.token.as_ref())
+    }
+
     fn get(&self, number: u64) -> Option<&Sent<T>> {
         let index = usize::try_from(number.checked_sub(self.base)?).ok()?;
         self.slots.get(self.gone + index).map(|slot| &slot.0)

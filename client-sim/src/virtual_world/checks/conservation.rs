@@ -114,10 +114,10 @@ pub fn of_session(host: &Host, session: &Session) -> Result<(), String> {
         ));
     }
     let under_way: usize = view.sendings().iter().map(|sending| sending.under_way()).sum();
-    if under_way > link.packets_in_flight() {
+    let carried: usize = link.tokens_in_flight().map(|receipt| receipt.fragments().count()).sum();
+    if under_way > carried {
         return Err(format!(
-            "client {id}: {under_way} fragments are neither acknowledged nor lost, and {} packets are under way",
-            link.packets_in_flight()
+            "client {id}: {under_way} fragments are neither acknowledged nor lost, and packets under way carry {carried}"
         ));
     }
     Ok(())
