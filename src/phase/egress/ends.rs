@@ -14,14 +14,15 @@ use smallvec::SmallVec;
 
 use crate::phase::Pick;
 use crate::session::Receipt;
+use crate::view::SENDINGS_MAX;
 
 /// A full fragment's frame: what a packet of a train has in it.
 pub(super) const FULL_FRAME_BYTES: usize =
     FRAME_HEADER_BYTES + FRAGMENT_HEADER_BYTES + FRAGMENT_PAYLOAD_BYTES;
 /// What lacks more than this is not padded: a message to the kernel is not worth a third of a packet on the line.
 pub(super) const PADDING_BYTES_MAX: usize = FRAGMENT_PAYLOAD_BYTES / 3;
-/// Ends for which there is room without asking for memory.
-const ENDS_EXPECTED: usize = 8;
+/// Packets of ends for which there is room without asking for memory: two ends in each, most of the time.
+const LOADS_EXPECTED: usize = SENDINGS_MAX.div_ceil(Receipt::FRAGMENTS_MAX);
 
 /// A chunk's last fragment, which is shorter than the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +51,10 @@ impl Load {
     }
 }
 
-/// The ends of a tick.
-pub(super) type Ends = SmallVec<[End; ENDS_EXPECTED]>;
+/// The ends of a tick, one of each chunk.
+pub(super) type Ends = SmallVec<[End; SENDINGS_MAX]>;
 /// How they are packed.
-pub(super) type Loads = SmallVec<[Load; ENDS_EXPECTED]>;
+pub(super) type Loads = SmallVec<[Load; LOADS_EXPECTED]>;
 
 /// Packs them, longest first, each where there is room first; the fullest packet comes first.
 pub(super) fn pack(ends: &mut Ends) -> Loads {
